@@ -209,7 +209,7 @@ export const ConfigSchema = Type.Object({
       default: '256MiB',
     }),
     headerBytes: size('2KiB', '1MiB', {
-      description: 'Longest request headers, all together; longer ones get 431.',
+      description: 'Longest request headers, all together; longer ones get 431, or 401 where the log takes tokens.',
       default: '16KiB',
     }),
     urlBytes: size('256B', '64KiB', { description: 'Longest request URL; a longer one gets 414.', default: '2KiB' }),

@@ -110,7 +110,11 @@ export function createApp(
         clients,
         bodies,
         handler,
-        refuse: refusalAnswer,
+        refuse: (refusal, why) => {
+          const { writers, limits } = options;
+          const head = refusal === 'headers-too-large' ? writers?.refuseHead(limits.headerBytes, metrics) : undefined;
+          return head === undefined ? refusalAnswer(refusal, why) : errorAnswer(head, options);
+        },
         tls,
         replyRate,
         metrics: metrics.port,

@@ -53,6 +53,16 @@ export class Writers {
     }
   }
 
+  /**
+   * The refusal of a head of more than `limit` bytes; undefined where the log takes no token. No other header of a request is as
+   * long as a token.
+   */
+  refuseHead(limit: number, metrics: Metrics): RequestError | undefined {
+    if (!this.accepted.kinds.some((kind) => kind === 'id-token' || kind === 'jwt-svid')) return undefined;
+    const why = `the request line and headers have more than ${limit} bytes: no token is so long`;
+    return this.#unidentified(new IdentityError('token-too-long', why), metrics);
+  }
+
   #writer(caller: Caller, origin: string, metrics: Metrics): Writer {
     const { gate, records } = this.#parts;
     const verdict = gate.judge(caller, { action: 'write' });
@@ -65,7 +75,10 @@ export class Writers {
   }
 
   #refused(error: unknown, metrics: Metrics): unknown {
-    if (!(error instanceof IdentityError)) return error;
+    return error instanceof IdentityError ? this.#unidentified(error, metrics) : error;
+  }
+
+  #unidentified(error: IdentityError, metrics: Metrics): RequestError {
     const { code, message } = error;
     metrics.refused(code);
     if (code === 'identity-unavailable') return new RequestError('identity-unavailable', message, { error: code });

@@ -231,6 +231,8 @@ function answerClientError(
   socket: Socket & { _httpMessage?: unknown },
   refuse: HttpServerOptions['refuse'],
 ): void {
+  // The parser fails again at whatever comes after its failure.
+  if (lingering.has(socket)) return;
   // Node sets `_httpMessage` while a reply is under way; its own handler reads it too. The client would read bytes written
   // into the middle of a reply as a part of it.
   const message = socket._httpMessage as { readonly headersSent?: boolean } | null | undefined;
@@ -240,8 +242,30 @@ function answerClientError(
     return;
   }
   socket.write(rawReply(reply));
+  if (error.code === 'HPE_HEADER_OVERFLOW') lingerAfter(socket);
   // Not `end`: a client that never closes its side would keep the slot.
-  socket.destroySoon();
+  else socket.destroySoon();
+}
+
+/** Connections whose client was answered, and is still sending. */
+const lingering = new WeakSet<Socket>();
+
+/**
+ * Reads the rest of a head that is too long, and throws it away. The kernel answers bytes that nobody reads with a reset, and the
+ * client would lose the reply.
+ */
+function lingerAfter(socket: Socket): void {
+  lingering.add(socket);
+  const read = socket.bytesRead;
+  socket.removeAllListeners('data');
+  socket.on('data', () => {
+    if (socket.bytesRead - read > LINGER_BYTES) socket.destroy();
+  });
+  socket.once('end', () => socket.destroySoon());
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  timer.unref();
+  socket.once('close', () => clearTimeout(timer));
+  socket.end();
 }
 
 /** Undefined if no client is left to read an answer: after a reset connection or a failed TLS handshake. */

@@ -289,10 +289,13 @@ describe('a bearer token', () => {
       expect(reply.body.toString()).not.toContain(part);
   });
 
-  it('of a megabyte is refused', async () => {
-    const reply = await log.post(ENTRIES, one(), undefined, bearer('a'.repeat(1_000_000))).catch(() => undefined);
-    // The server ends the connection before all of it is sent.
-    if (reply !== undefined) expect(reply.status).toBe(431);
+  it('of a megabyte is refused with the same kind of reason', async () => {
+    for (let i = 0; i < 20; i++) {
+      const reply = await nothingLogged(() => log.post(ENTRIES, one(), undefined, bearer('a'.repeat(1_000_000))));
+      expect([reply.status, reply.json().error]).toEqual([401, 'token-too-long']);
+      expect(reply.json().message).toContain('no token is so long');
+      expect(reply.headers['www-authenticate']).toBe('Bearer error="invalid_token"');
+    }
     expect((await log.post(ENTRIES, one(), svid('/build/linux'))).status).toBe(201);
   });
 

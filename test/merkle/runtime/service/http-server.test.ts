@@ -317,3 +317,34 @@ describe('a body that goes on after the answer', () => {
     await until(ended);
   });
 });
+
+describe('a head that is too long', () => {
+  const authority = newAuthority('localhost');
+  it.each([['HTTP', false] as const, ['HTTPS', true] as const])(
+    'of a megabyte gets its answer over %s',
+    async (_, secure) => {
+      const tls = { cert: pemOf(authority), key: keyPem(authority) };
+      const { dial } = await serve({ connections: 8 }, secure ? { tls } : {});
+      const { socket, text, ended } = await dial(EVIL, secure);
+      socket.write(`GET / HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(1_000_000)}\r\n\r\n`);
+      await until(ended);
+      expect(text()).toMatch(/^HTTP\/1\.1 400 [\s\S]*headers-too-large/);
+      // One answer, and no second one for what the parser reads after its failure.
+      expect(text().split('HTTP/1.1')).toHaveLength(2);
+    },
+  );
+
+  it.each([
+    ['comes without an end', 1024 * 1024],
+    ['drips', 1],
+  ])('and %s is cut', async (_, bytes) => {
+    const { connections, dial } = await serve({ connections: 8 });
+    const { socket, text, ended } = await dial(EVIL);
+    socket.write(`GET / HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(20_000)}`);
+    const more = setInterval(() => socket.write('x'.repeat(bytes)), 20);
+    onTestFinished(() => clearInterval(more));
+    await until(ended);
+    await until(() => connections() === 0);
+    expect(text().split('HTTP/1.1').length).toBeLessThanOrEqual(2);
+  });
+});
