@@ -1,6 +1,6 @@
 /**
- * The walk of docs/identity.md, command by command as it stands: a root and a team in tokens of SoftHSM, a log with three witnesses, a
- * certificate authority, cosign, a monitor, and a log that asks who writes. Only the ports are others.
+ * The walk of docs/identity.md, command by command as it stands: a ceremony and a team with keys in tokens of SoftHSM, a log with three
+ * witnesses, a certificate authority, cosign, a monitor, and a log that asks who writes. Only the ports are others.
  */
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
@@ -22,7 +22,7 @@ const PAGE = readFileSync(join(ROOT, 'docs/identity.md'), 'utf8');
 const SECTION = 'A walk: from an empty directory to a signature without a key';
 const built = buildJudge('spiffe-client');
 const [program, noGo] = typeof built === 'string' ? ['', built] : [built.program, undefined];
-const unable = NO_SOFTHSM ?? lacking('softhsm2-util', 'cosign', 'openssl', 'curl', 'bash');
+const unable = NO_SOFTHSM ?? lacking('softhsm2-util', 'npm', 'cosign', 'openssl', 'curl', 'bash');
 
 /** The lines of step 7 that sign app.txt and write request.json. */
 function linesOf(script: string): [from: number, to: number] {
@@ -82,14 +82,21 @@ describe.skipIf(skips('the walk of docs/identity.md', unable))('the walk of docs
 
   it('has the steps', () => expect(steps.map(([title]) => title[0])).toEqual(['1', '2', '3', '4', '5', '6', '7', '8']));
 
-  it('makes a root and the authority of a team, with keys that never leave their tokens', async () => {
-    expect(await run(1)).toContain('Certified authority 1 of the team "build"');
-    const chain = ['verify', '-CAfile', 'ca/root.pem', '-untrusted', 'ca/root.pem', 'ca/teams/build/1.chain.pem'];
+  it('makes a root by ceremony and the authority of a team, with keys that never leave their tokens', async () => {
+    const said = await run(1);
+    expect(said).toContain('Signed by holder-1, holder-2: 2 of the 2 that are needed.');
+    expect(said).toContain('Certified authority 1 of the team "build"');
+    const root = 'ceremony/ca/root.pem';
+    const chain = ['verify', '-CAfile', root, '-untrusted', root, 'ceremony/ca/teams/build/1.chain.pem'];
     expect(await shell.run(`openssl ${chain.join(' ')}`)).toContain('OK');
   });
 
-  it('logs the delegation', async () => {
-    expect(await run(2)).toMatch(/^done +ca\/teams\/build\/1\.sigstore\.json +entry 0 of .*its proof was checked$/m);
+  it('logs and verifies the ceremony, and logs the delegation', async () => {
+    const said = await run(2);
+    expect(said).toContain('OK: 1.root.json was made in the ceremony "root of example.org"');
+    expect(said).toMatch(/^done +ceremony\/ca\/teams\/build\/1\.sigstore\.json +entry 2 of .*its proof was checked$/m);
+    const fingerprint = await shell.run('openssl x509 -in ceremony/ca/root.pem -outform DER | sha256sum');
+    expect(said.replaceAll(' ', '')).toContain(fingerprint.split(' ')[0]);
   });
 
   it('serves certificates, and puts the authority into the trust files', async () => {
