@@ -19,10 +19,11 @@ import type { SpiffeBundle } from './trust-bundle.ts';
  */
 export type SvidUse = 'client' | 'server' | 'sign';
 
-const USAGES: Readonly<Record<SvidUse, readonly string[]>> = {
-  client: [USAGE.clientAuth],
-  server: [USAGE.serverAuth],
-  sign: [USAGE.clientAuth, USAGE.codeSigning],
+/** Names in `USAGE`, which is read when an SVID is checked: `stele verify` loads the reader of certificates for no key. */
+const USAGES: Readonly<Record<SvidUse, readonly (keyof typeof USAGE)[]>> = {
+  client: ['clientAuth'],
+  server: ['serverAuth'],
+  sign: ['clientAuth', 'codeSigning'],
 };
 
 /** Most certificates of a chain, with those that the check does not need. */
@@ -85,7 +86,9 @@ export function checkX509Svid(
     throw bad('svid-expired', `${of} expired on ${timeText(leaf.notAfter)}, before ${timeText(time)}`);
   }
   const { extKeyUsage } = leaf;
-  const usages = USAGES[use].filter((usage) => extKeyUsage.length === 0 || extKeyUsage.includes(usage));
+  const usages = USAGES[use]
+    .map((name) => USAGE[name])
+    .filter((usage) => extKeyUsage.length === 0 || extKeyUsage.includes(usage));
   if (usages.length === 0) throw bad('svid-usage', `${of} is not for the authentication of a ${use}`);
   const authorities = { intermediates: rest.filter((one) => !isSelfIssued(one)), roots: bundle.x509Authorities };
   let failure: MerkleError | undefined;
