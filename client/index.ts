@@ -232,7 +232,7 @@ export async function parsePrivateKeyPem(file: Uint8Array, passphrase?: string):
 
 /**
  * The signer of one run, without a key of one's own: it makes a key, and gets a certificate for it from a certificate authority
- * of Fulcio's interface, for the identity in a token. What the authority returns is checked first. `close` gives the key up.
+ * of Fulcio's interface, for the identity in a token or in an X.509-SVID. What the authority returns is checked first. `close` gives the key up.
  *
  * @throws ClientError `usage` (the URL), `identity-token`, `network`, `unavailable`, `refused`, `bad-reply`, `bad-certificate`,
  * `identity`, `bad-sct`, `future-time`, `entry-mismatch`, `bad-proof`, `bad-checkpoint`, `quorum`, `policy`, `cancelled`; none

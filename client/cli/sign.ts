@@ -50,7 +50,8 @@ there already, they are used again. Running the same command again gives the sam
 one command need a key that is named, and are logged with few requests.
 
 With --keyless no key is kept: an authority certifies a key of this run for whom an identity token names. The token comes from
---identity-token, SIGSTORE_ID_TOKEN, or the build system (GitHub Actions, Buildkite, CircleCI, SPIFFE, Google).
+--identity-token, SIGSTORE_ID_TOKEN, or the build system (GitHub Actions, Buildkite, CircleCI, SPIFFE, Google). With
+--client-svid the X.509-SVID of the workload stands in its place.
 
 With --queue the entry is durable on disk when the command ends, and no log is asked: \`stele submit --flush\` sends it, and
 writes the bundle with its proof. With --no-log the bundle has no log entry, and \`stele submit\` completes it.

@@ -125,6 +125,17 @@ async function makeFetch(options: TlsOptions, oneConnection = false): Promise<ty
   return outgoing.pool.fetch;
 }
 
+/** The SPIFFE ID that `--client-svid` shows. @throws ClientError `usage`; RuntimeError `svid` */
+export async function clientSvidId(given: string | true): Promise<string> {
+  const { openSvidSource } = await import('../../merkle/runtime/identity/spiffe/open-sources.ts');
+  const source = await openSvidSource({ workloadApi: socketOf(given) });
+  try {
+    return source.current().id.text;
+  } finally {
+    await source.close();
+  }
+}
+
 /** @throws ClientError `usage` */
 function socketOf(given: string | true): string {
   const socket = given === true ? process.env.SPIFFE_ENDPOINT_SOCKET : given;

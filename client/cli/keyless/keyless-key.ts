@@ -10,6 +10,7 @@ import { inputName } from '../input.ts';
 import type { GivenTrust } from '../log-options.ts';
 import { note, warn } from '../report.ts';
 import { authorityOf, type SelectedServices } from '../signing-services.ts';
+import { clientSvidId, type TlsOptions } from '../tls-authorities.ts';
 import { DEFAULT_AUDIENCE, type KeylessOptions } from './keyless-options.ts';
 
 /**
@@ -18,16 +19,15 @@ import { DEFAULT_AUDIENCE, type KeylessOptions } from './keyless-options.ts';
  * @throws ClientError `usage`, `file`, `signing-config`, `trusted-root`, `trust`, and the codes of `keylessSigner`
  */
 export async function keylessKey(
-  options: KeylessOptions & SelectedServices,
+  options: KeylessOptions & SelectedServices & Pick<TlsOptions, 'clientSvid'>,
   given: GivenTrust,
   http: LogRequestOptions,
 ): Promise<KeylessSigner> {
   const authority = chosenAuthority(options);
   const trustedRoot = given.root?.();
   const { keylessSigner } = await import('../../submit/keyless/keyless-signer.ts');
-  const { token, from } = await identityToken(options, http.signal);
-  note(`using the identity token of ${printable(from)}`);
-  const signer = await keylessSigner({ authority, token, trustedRoot, log: given.trust, http });
+  const shown = await shownIdentity(options, http.signal);
+  const signer = await keylessSigner({ authority, ...shown, trustedRoot, log: given.trust, http });
   const { certificate, name, identity, logged } = signer.issued;
   const whom = `${printable(name.value)} (${kindOfName(name)}, issuer ${printable(identity.issuer!)})`;
   const place = logged === undefined ? '' : `, in the log ${logged.origin} as entry ${logged.index}`;
@@ -51,6 +51,28 @@ function chosenAuthority(options: KeylessOptions & SelectedServices): string {
   throw usage(
     'no certificate authority is named: give --certificate-authority, or a signing configuration with one ("caUrls")',
   );
+}
+
+/**
+ * A token that is given counts before `--client-svid`, and that one before what the environment gives: an agent of SPIFFE would give a
+ * JWT-SVID too.
+ *
+ * @throws ClientError `usage`, `file`, `identity-token`, `cancelled`; RuntimeError `svid`
+ */
+async function shownIdentity(
+  options: KeylessOptions & SelectedServices & Pick<TlsOptions, 'clientSvid'>,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly token: string } | { readonly spiffeId: string }> {
+  const { clientSvid, identityToken: path, audience } = options;
+  const isTokenGiven = path !== undefined || audience !== undefined || (process.env.SIGSTORE_ID_TOKEN ?? '') !== '';
+  if (clientSvid !== undefined && !isTokenGiven) {
+    const spiffeId = await clientSvidId(clientSvid);
+    note(`using the X.509-SVID of ${spiffeId}`);
+    return { spiffeId };
+  }
+  const { token, from } = await identityToken(options, signal);
+  note(`using the identity token of ${printable(from)}`);
+  return { token };
 }
 
 /** The token, and where it is from, for people. @throws ClientError `usage`, `file`, `identity-token`, `cancelled` */

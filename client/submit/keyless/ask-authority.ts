@@ -8,7 +8,7 @@
  *   { "signedCertificateEmbeddedSct": { "chain": { "certificates": [PEM of the leaf, …] } }, "tlogProof"? }
  *
  * `signedCertificateDetachedSct` has the same chain. `tlogProof` is of Stele: the certificate's entry in a log, as
- * c2sp.org/tlog-proof. Nothing of the reply is believed here: issued-certificate.ts checks it.
+ * c2sp.org/tlog-proof. Without `credentials` the authority takes the X.509-SVID of the TLS connection. Nothing of the reply is believed here: issued-certificate.ts checks it.
  */
 import { encodeBase64 } from '../../../merkle/bytes.ts';
 import { formatPem, parsePem, pemBytes } from '../../../merkle/pem.ts';
@@ -19,7 +19,7 @@ import { array, knownMembers, malformed, parseJson, string } from '../../formats
 import { withClientErrors } from '../../merkle-errors.ts';
 import { ask, describeReply } from '../log-request.ts';
 import type { LogRequestOptions } from '../types.ts';
-import { type IdentityToken, withoutToken } from './identity-token.ts';
+import { type AskedIdentity, withoutToken } from './identity-token.ts';
 
 /** Longest reply, in bytes. A chain has 2 to 8 kB, and a proof with the cosignatures of many witnesses less than 64 kB. */
 export const MAX_CERTIFICATE_REPLY = 256 * 1024;
@@ -38,17 +38,20 @@ export interface IssuedChain {
 
 /**
  * The base URL of a certificate authority, without a slash at its end. A token is a password, so it goes only over https, or
- * to this machine.
+ * to this machine. A workload shows its X.509-SVID in a TLS handshake.
  *
  * @throws ClientError `usage`
  */
-export function parseAuthorityUrl(text: string): string {
+export function parseAuthorityUrl(text: string, shows: 'token' | 'svid' = 'token'): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw usage(`"${printable(text)}" is not the URL of a certificate authority; it looks like https://ca.example.com`);
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
     throw usage('the URL of a certificate authority has no user name, password, query or fragment: leave them out');
+  }
+  if (url.protocol === 'http:' && shows === 'svid') {
+    throw usage(`an X.509-SVID is shown in the TLS handshake with ${printable(url.origin)}: use an https address`);
   }
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     throw usage(`the identity token would go to ${printable(url.origin)} in clear: use an https address`);
@@ -71,14 +74,14 @@ export function isLoopback(hostname: string): boolean {
  */
 export async function requestCertificate(
   authority: string,
-  token: IdentityToken,
+  identity: AskedIdentity,
   { spki, proof }: { readonly spki: Uint8Array; readonly proof: Uint8Array },
   http: LogRequestOptions,
 ): Promise<IssuedChain> {
   const url = `${authority}/api/v2/signingCert`;
   const publicKey = { algorithm: 'ECDSA', content: formatPem('PUBLIC KEY', spki) };
   const request = {
-    credentials: { oidcIdentityToken: token.text },
+    ...(identity.text !== undefined && { credentials: { oidcIdentityToken: identity.text } }),
     publicKeyRequest: { publicKey, proofOfPossession: encodeBase64(proof) },
   };
   const { onRetry, deadline = DEADLINE } = http;
@@ -87,13 +90,14 @@ export async function requestCertificate(
     ...http,
     deadline: Math.min(deadline, DEADLINE),
     onRetry: (retry) => {
-      earlier = withoutToken(retry.why, token);
+      earlier = withoutToken(retry.why, identity);
       onRetry?.({ ...retry, why: earlier });
     },
   };
-  const reply = await ask(url, JSON.stringify(request), options, MAX_CERTIFICATE_REPLY, TOKEN_MAY_BE_USED);
+  const advice = identity.text === undefined ? ANOTHER_CERTIFICATE : TOKEN_MAY_BE_USED;
+  const reply = await ask(url, JSON.stringify(request), options, MAX_CERTIFICATE_REPLY, advice);
   if (reply.status !== 200 && reply.status !== 201) {
-    const why = withoutToken(describeReply(reply), token);
+    const why = withoutToken(describeReply(reply), identity);
     // An authority that could not answer may have used the token all the same, and then says only that.
     const before = earlier === undefined ? '' : `; an earlier attempt ended with: ${earlier}`;
     throw new ClientError('refused', `the certificate authority ${authority} issues no certificate: ${why}${before}`);
@@ -102,7 +106,7 @@ export async function requestCertificate(
     return readReply(reply.body);
   } catch (cause) {
     if (!(cause instanceof ClientError)) throw cause;
-    const why = withoutToken(cause.message, token);
+    const why = withoutToken(cause.message, identity);
     const what = `the certificate authority ${authority} answered with something else than certificates: ${why}`;
     throw new ClientError('bad-reply', `${what}. Is the URL that of a certificate authority?`);
   }
@@ -111,6 +115,8 @@ export async function requestCertificate(
 /** Said where no answer came. */
 const TOKEN_MAY_BE_USED =
   'A token may work once: get a new one before you try again, as the authority may have used this one';
+const ANOTHER_CERTIFICATE =
+  'Trying again later is safe: the next attempt makes another key, and gets another certificate';
 
 /** @throws ClientError `malformed` */
 function readReply(body: Uint8Array): IssuedChain {

@@ -8,27 +8,46 @@
  * A token is a password for as long as it is valid. No error, no message and no entry of a log holds a piece of one.
  */
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
+import { MerkleError } from '../../../merkle/errors.ts';
 import { printable } from '../../../merkle/printable.ts';
+import { parseSpiffeId } from '../../../merkle/spiffe/spiffe-id.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, usage } from '../../errors.ts';
 import { type JsonObject, parseJson } from '../../formats/json.ts';
 
 /** Longest token that is read, in bytes. Tokens of real providers have 500 to 4,000. */
 export const MAX_IDENTITY_TOKEN = 16 * 1024;
 const MAX_CLAIM = 2048;
 
-export interface IdentityToken {
-  /** The token itself. */
-  readonly text: string;
-  /** What the proof of possession is over: the e-mail address if the token has one, else `sub`. */
+/** For whom a certificate is asked. */
+export interface AskedIdentity {
+  /** What the proof of possession is over: the e-mail address if the token has one, else `sub`; the SPIFFE ID of an X.509-SVID. */
   readonly subject: string;
   /** Whether `subject` is an e-mail address, which its issuer has verified. */
   readonly isEmail: boolean;
   /** `iss`; the provider behind it, where the issuer only passes on what that one says; the trust domain of a SPIFFE ID. */
   readonly issuers: readonly string[];
+  /** Of the token; empty without one. */
+  readonly claims: JsonObject;
+  /** The token itself; undefined where the identity is that of the TLS connection. */
+  readonly text?: string | undefined;
+}
+
+export interface IdentityToken extends AskedIdentity {
+  readonly text: string;
   /** `exp`, in milliseconds since 1970. */
   readonly expires: number;
-  readonly claims: JsonObject;
+}
+
+/** The identity of a workload that shows its X.509-SVID in the TLS handshake. @throws ClientError `usage` */
+export function identityOfWorkload(spiffeId: string): AskedIdentity {
+  try {
+    const { text, trustDomain } = parseSpiffeId(spiffeId);
+    return { subject: text, isEmail: false, issuers: [`spiffe://${trustDomain}`], claims: {} };
+  } catch (cause) {
+    if (!(cause instanceof MerkleError)) throw cause;
+    throw usage(`"${printable(spiffeId)}" is not the SPIFFE ID of a workload: ${cause.message}`);
+  }
 }
 
 /** The base64url of `{"`, and of `{` before a space or a line break: so begins the header of a token. */
@@ -125,7 +144,8 @@ function unusable(why: string): ClientError {
 const PIECE = 8;
 
 /** `text` with "…" in the place of each piece of the token in it. */
-export function withoutToken(text: string, { text: token }: Pick<IdentityToken, 'text'>): string {
+export function withoutToken(text: string, { text: token }: Pick<AskedIdentity, 'text'>): string {
+  if (token === undefined) return text;
   let clean = '';
   for (let at = 0; at < text.length; ) {
     let end = at + PIECE;
@@ -141,7 +161,7 @@ export function withoutToken(text: string, { text: token }: Pick<IdentityToken, 
 }
 
 /** What `work` gives. Its errors hold no piece of the token, also where a server answered with one. */
-export async function keepingSecret<T>(token: IdentityToken, work: () => Promise<T>): Promise<T> {
+export async function keepingSecret<T>(token: AskedIdentity, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -152,18 +172,19 @@ export async function keepingSecret<T>(token: IdentityToken, work: () => Promise
 }
 
 /** Whether bytes, such as a certificate, hold the signature of the token. */
-export function holdsToken(bytes: Uint8Array, { text }: IdentityToken): boolean {
+export function holdsToken(bytes: Uint8Array, { text }: AskedIdentity): boolean {
+  if (text === undefined) return false;
   const signature = text.slice(text.lastIndexOf('.') + 1);
   const places = Buffer.from(bytes);
   return [Buffer.from(signature), Buffer.from(signature, 'base64url')].some((one) => places.includes(one));
 }
 
 /** The identity of a token, for people. */
-export function tokenFor({ subject, issuers }: IdentityToken): string {
+export function tokenFor({ subject, issuers }: AskedIdentity): string {
   return `${printable(subject)} (issuer ${printable(issuers[0]!)})`;
 }
 
 /** The message of the proof of possession. */
-export function possessionMessage({ subject }: IdentityToken): Uint8Array {
+export function possessionMessage({ subject }: AskedIdentity): Uint8Array {
   return encodeUtf8(subject);
 }

@@ -23,11 +23,11 @@ import { sha256Of, verifyLeaf } from '../../verify/leaf.ts';
 import type { LoggedLeaf, LogTrust } from '../../verify/types.ts';
 import { checkSignerCertificate } from '../signers/certificate-check.ts';
 import type { IssuedChain } from './ask-authority.ts';
-import { holdsToken, type IdentityToken } from './identity-token.ts';
+import { type AskedIdentity, holdsToken } from './identity-token.ts';
 
 /** What was asked for. */
 interface Asked {
-  readonly token: IdentityToken;
+  readonly identity: AskedIdentity;
   /** The ephemeral key. */
   readonly publicKey: PublicKey;
   /** Digest and signature of the proof of possession. */
@@ -63,14 +63,14 @@ export function checkIssued(
   now: number,
   primitives: Primitives,
 ): IssuedCertificate {
-  const { token, publicKey } = asked;
+  const { identity: wanted, publicKey } = asked;
   const [der, ...above] = chain as readonly [Uint8Array, ...Uint8Array[]];
-  if (holdsToken(der, token)) throw bad('holds the identity token, and would publish it');
+  if (holdsToken(der, wanted)) throw bad('holds the identity token, and would publish it');
   checkSignerCertificate(der, publicKey, [now]);
   const certificate = parseCertificate(der);
   if (!certificate.extKeyUsage.includes(USAGE.codeSigning)) throw bad('does not say that it is for code signing');
   const identity = identityOf(certificate);
-  const name = checkWhom(identity, token);
+  const name = checkWhom(identity, wanted);
   certified(() => checkChain(certificate, above, now, primitives));
   const { trustedRoot } = trust;
   if (trustedRoot !== undefined) {
@@ -83,16 +83,17 @@ export function checkIssued(
 }
 
 /** The one name in the certificate. @throws ClientError `identity` */
-function checkWhom({ names, issuer }: CertificateIdentity, token: IdentityToken): AlternativeName {
+function checkWhom({ names, issuer }: CertificateIdentity, wanted: AskedIdentity): AlternativeName {
+  const shown = wanted.text === undefined ? 'X.509-SVID' : 'token';
   const [name, ...more] = names;
   const found = names.map((one) => `${printable(one.value)} (${kindOfName(one)})`).join(', ') || 'nobody';
-  if (name === undefined || more.length > 0 || !isSubject(name, token)) {
-    throw other(`is for ${found}, and not for ${printable(token.subject)} alone, whom the token is about`);
+  if (name === undefined || more.length > 0 || !isSubject(name, wanted)) {
+    throw other(`is for ${found}, and not for ${printable(wanted.subject)} alone, whom the ${shown} is about`);
   }
-  if (issuer === undefined || !token.issuers.includes(issuer)) {
+  if (issuer === undefined || !wanted.issuers.includes(issuer)) {
     const said = issuer === undefined ? 'nobody' : printable(issuer);
     throw other(
-      `names ${said} as the issuer of the identity, and the token is of ${token.issuers.map(printable).join(' or ')}`,
+      `names ${said} as the issuer of the identity, and the ${shown} is of ${wanted.issuers.map(printable).join(' or ')}`,
     );
   }
   return name;
@@ -107,7 +108,7 @@ const URI = /^[a-z][a-z0-9+.-]*:\/\//i;
  * URI; a user name with a domain; or of a build system the address of the workflow, which the authority makes from other
  * claims. Of a build system that is not known here any URI is taken, and the command says which.
  */
-function isSubject({ type, value, oid }: AlternativeName, { isEmail, subject, claims }: IdentityToken): boolean {
+function isSubject({ type, value, oid }: AlternativeName, { isEmail, subject, claims }: AskedIdentity): boolean {
   if (isEmail) return type === 'email' && value === subject;
   if (URI.test(subject)) return type === 'uri' && value === subject;
   if (type === 'other') return oid === FULCIO_USER_NAME && value.startsWith(`${subject}!`);

@@ -1,6 +1,6 @@
 /**
  * Signing without a key of one's own: an ECDSA P-256 key that is in this process alone, and a certificate for it from an
- * authority of Fulcio's interface, for the identity in a token. Node only.
+ * authority of Fulcio's interface, for the identity in a token or for that of the TLS connection. Node only.
  *
  * One certificate serves as many signatures as are made while it is valid, and is not renewed: a token may work once.
  */
@@ -11,14 +11,20 @@ import { sha256 } from '../../../merkle/rfc6962.ts';
 import { nodePrimitives } from '../../../merkle/runtime/crypto/node-primitives.ts';
 import { parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
-import { ClientError } from '../../errors.ts';
+import { ClientError, usage } from '../../errors.ts';
 import { parsePublicKey } from '../../formats/key.ts';
 import { pause } from '../log-request.ts';
 import { type SoftwareSigner, softwareSigner } from '../signers/software-signer.ts';
 import type { KeySigner } from '../signers/types.ts';
 import type { LogRequestOptions } from '../types.ts';
 import { type IssuedChain, parseAuthorityUrl, requestCertificate } from './ask-authority.ts';
-import { keepingSecret, possessionMessage, readIdentityToken } from './identity-token.ts';
+import {
+  type AskedIdentity,
+  identityOfWorkload,
+  keepingSecret,
+  possessionMessage,
+  readIdentityToken,
+} from './identity-token.ts';
 import { type AuthorityTrust, checkIssued, type IssuedCertificate } from './issued-certificate.ts';
 
 /** So far this machine's clock may be behind that of the authority, in milliseconds. */
@@ -28,8 +34,10 @@ const MAX_BEHIND = 5_000;
 export interface CertifiedKey extends AuthorityTrust {
   /** Base URL of the certificate authority: https, or http on this machine. */
   readonly authority: string;
-  /** The identity token itself. */
-  readonly token: string;
+  /** The identity token itself. Exactly one of `token` and `spiffeId`. */
+  readonly token?: string | undefined;
+  /** Whom the X.509-SVID names that `http.fetch` shows in its TLS handshakes. */
+  readonly spiffeId?: string | undefined;
   readonly http?: LogRequestOptions;
   /** What checks signatures; Node's OpenSSL by default. */
   readonly primitives?: Primitives;
@@ -42,32 +50,36 @@ export interface KeylessSigner extends KeySigner {
 
 /**
  * Makes a key, and gets a certificate for it. The certificate is checked before this resolves: the key, the name, the issuer of
- * the token, the use, the time, the chain; with a trusted root also that verifiers will take it, and with a trusted log its
+ * the identity, the use, the time, the chain; with a trusted root also that verifiers will take it, and with a trusted log its
  * place there, if the authority shows it.
  *
- * @throws ClientError `usage` (the URL), `identity-token`, `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`, and the
+ * @throws ClientError `usage` (the URL, the SPIFFE ID), `identity-token`, `network`, `unavailable`, `refused`, `bad-reply`, `cancelled`, and the
  *   codes of `checkIssued`; none holds a piece of the token
  */
 export async function keylessSigner(options: CertifiedKey): Promise<KeylessSigner> {
   const { http = {}, primitives = nodePrimitives(), trustedRoot, log } = options;
-  const authority = parseAuthorityUrl(options.authority);
-  const token = readIdentityToken(options.token, Date.now());
+  const authority = parseAuthorityUrl(options.authority, options.token === undefined ? 'svid' : 'token');
+  const identity = identityIn(options);
   const key = newKey();
   const { publicKey } = key;
-  const digest = sha256(possessionMessage(token));
+  const digest = sha256(possessionMessage(identity));
   const possession = { digest, signature: key.sign(digest) };
-  const issued = await keepingSecret(token, async () => {
+  const issued = await keepingSecret(identity, async () => {
     const proof = { spki: publicKey.spki, proof: possession.signature };
-    const reply = await requestCertificate(authority, token, proof, http);
+    const reply = await requestCertificate(authority, identity, proof, http);
     await untilValid(reply, http.signal);
-    return checkIssued(reply, { token, publicKey, possession }, { trustedRoot, log }, Date.now(), primitives);
+    return checkIssued(reply, { identity, publicKey, possession }, { trustedRoot, log }, Date.now(), primitives);
   });
   const { der, notAfter } = issued.certificate;
+  const again =
+    identity.text === undefined
+      ? ': run the command again'
+      : ', and its token has done its work: run the command again with a new token';
   const certificate = () => {
     if (Date.now() <= notAfter) return der;
     throw new ClientError(
       'identity-token',
-      `the certificate of this run was valid until ${timeText(notAfter)}, and its token has done its work: run the command again with a new token for what is not signed yet`,
+      `the certificate of this run was valid until ${timeText(notAfter)}${again} for what is not signed yet`,
     );
   };
   return {
@@ -83,6 +95,13 @@ export async function keylessSigner(options: CertifiedKey): Promise<KeylessSigne
     },
     close: key.close,
   };
+}
+
+/** @throws ClientError `usage`, `identity-token` */
+function identityIn({ token, spiffeId }: CertifiedKey): AskedIdentity {
+  if (token !== undefined && spiffeId === undefined) return readIdentityToken(token, Date.now());
+  if (token === undefined && spiffeId !== undefined) return identityOfWorkload(spiffeId);
+  throw usage('an authority certifies whom a token or an X.509-SVID names: give one of token and spiffeId');
 }
 
 /** A key that only this process knows. */
