@@ -43,8 +43,10 @@ function readFile({ trustDomain, bytes }: SpiffeBundleFile): Iterable<SpiffeBund
     return parseTrustBundles(bytes).values();
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
-    const of = trustDomain === undefined ? '' : ` of ${printable(trustDomain.slice(0, 255))}`;
-    throw unusable(of, cause.message, cause);
+    if (trustDomain === undefined) {
+      throw unusable('', `${cause.message}. The bundle of one trust domain is given as DOMAIN=FILE`, cause);
+    }
+    throw unusable(` of ${printable(trustDomain.slice(0, 255))}`, cause.message, cause);
   }
 }
 

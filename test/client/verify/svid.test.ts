@@ -402,6 +402,10 @@ describe('SPIFFE bundles of a request', () => {
     ],
   ])('are refused: %s', (_, file) => expect(code(() => parseSpiffeBundles([file]))).toBe('spiffe-bundle'));
 
+  it('say how the trust domain of a file is given', () => {
+    expect(() => parseSpiffeBundles([{ bytes: bytesOf(ca) }])).toThrow(/is given as DOMAIN=FILE$/);
+  });
+
   it('have a bound together', () => {
     const many = Array.from({ length: 40 }, () => domainCa('example.org'));
     const files = [many, many, [...many.slice(0, 15), ...Array.from({ length: 30 }, () => domainCa('example.org'))]];
