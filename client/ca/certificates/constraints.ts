@@ -13,12 +13,14 @@ export const NOBODY = 'invalid';
 /** Longest name of a certificate: a SPIFFE ID has at most 2,048 bytes. */
 const MAX_NAME = 2_048;
 const LABEL = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
-const HOST = new RegExp(`^(?=.{1,253}$)(?!(?:.*\\.)?${NOBODY}$)${LABEL}(?:\\.${LABEL})*$`);
-const MAILBOX = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$/;
-/** Scheme, host, and the rest: a path of visible characters without colon, query and fragment. */
-const URI = /^[a-z][a-z0-9+.-]*:\/\/([^/:@?#[\]\\]+)((?:\/[!$&'()*+,;=@A-Za-z0-9._~%-]+)*)$/;
+/** Not one that ends in a number: that is an IPv4 address to many readers, and Go takes no URI of one under constraints. */
+const HOST = new RegExp(`^(?=.{1,253}$)(?!(?:.*\\.)?(?:${NOBODY}|[0-9]+|0x[0-9a-f]*)$)${LABEL}(?:\\.${LABEL})*$`);
+/** Without `*`, which other software may take for a pattern. */
+const MAILBOX = /^[A-Za-z0-9!#$%&'+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'+/=?^_`{|}~-]+)*$/;
+/** Scheme, host, and the rest: a path of visible characters without colon, wildcard, query and fragment. */
+const URI = /^[a-z][a-z0-9+.-]*:\/\/([^/:@?#[\]\\]+)((?:\/[!$&'()+,;=@A-Za-z0-9._~%-]+)*)$/;
 
-/** A host name outside of `invalid`, in lower case, an IDN as `xn--…`, without a dot at its end: what `NameSubtrees` and names hold. */
+/** A host name outside of `invalid`, no IP address, in lower case, an IDN as `xn--…`, without a dot at its end: what `NameSubtrees` and names hold. */
 export function isPlainHost(text: string): boolean {
   return HOST.test(text);
 }
@@ -41,8 +43,6 @@ export function notPermitted(authority: Certificate, name: AlternativeName): str
 function badForm({ type, value }: AlternativeName): string | undefined {
   const what = `names "${printable(value).slice(0, 320)}"`;
   if (value.length > MAX_NAME) return `names something of more than ${MAX_NAME} characters`;
-  // Policies of others match names by patterns, and some take a `*` in a name for one.
-  if (/\*|%2a/i.test(value)) return `${what}, which has a wildcard`;
   switch (type) {
     case 'uri': {
       const [, host, path] = URI.exec(value) ?? [];
@@ -53,7 +53,7 @@ function badForm({ type, value }: AlternativeName): string | undefined {
       const parts = path.split('/').slice(1);
       const isTraversal = parts.some((part) => /^(?:\.|%2e){1,2}$/i.test(part));
       // %25 becomes a percent sign: a reader that decodes twice finds another path.
-      return isTraversal || /%(?:25|2f|5c|00)/i.test(path) ? `${what}, whose path steps aside` : undefined;
+      return isTraversal || /%(?:25|2a|2f|5c|00)/i.test(path) ? `${what}, whose path steps aside` : undefined;
     }
     case 'email': {
       return isPlainMailbox(value)

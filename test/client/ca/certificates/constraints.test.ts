@@ -1,6 +1,6 @@
 /** The forms of names that an authority certifies: each reader reads them the same way, and none takes one for a pattern. */
 import { expect, it } from 'vitest';
-import { notPermitted } from '../../../../client/ca/certificates/constraints.ts';
+import { isPlainHost, notPermitted } from '../../../../client/ca/certificates/constraints.ts';
 import { newTestRoot } from '../../../support/ca.ts';
 
 const root = await newTestRoot();
@@ -30,6 +30,10 @@ it.each([
   ['uri', 'https://ci.example.com./a'],
   ['uri', 'https://CI.example.com/a'],
   ['uri', 'https://sub.ci.example.com/a'],
+  ['uri', 'https://192.0.2.1/a'],
+  ['uri', 'spiffe://0x7f000001/a'],
+  ['dns', '192.0.2.1'],
+  ['email', 'a@192.0.2.1'],
   ['dns', '*.example.com'],
   ['dns', 'a.example.com.'],
   ['email', '*@example.com'],
@@ -41,4 +45,17 @@ it.each([
   ['email', 'a@sub.example.com'],
 ] as const)('the %s %s is not', (type, value) => {
   expect(notPermitted(team.certificate, { type, value })).toMatch(/^names /);
+});
+
+it.each([
+  ['example.com', true],
+  ['1.example.com', true],
+  ['3com', true],
+  ['0xample', true],
+  ['10.0.0.1', false],
+  ['10', false],
+  ['example.1', false],
+  ['0x7f.0x1', false],
+])('that %s names a host, and no address, is %s', (text, isHost) => {
+  expect(isPlainHost(text)).toBe(isHost);
 });
