@@ -177,6 +177,7 @@ interface CaReload extends ServeCaOptions {
 const SETTINGS = settingsOf(CaSchema, '');
 const LIVE: readonly string[] = ['limits', 'leaf'];
 const PARTS: readonly string[] = ['teams', 'ct', 'identity', 'tokens', 'access'];
+const PARTS_NAME = 'setup of teams and callers';
 
 /** @param use opens keys, identities and access anew, and takes them into use */
 function caReloads(
@@ -190,11 +191,11 @@ function caReloads(
     const isOpen = await use(next).then(
       () => true,
       (error: Error) => {
-        reloads.fail('teams', error.message);
+        reloads.fail(PARTS_NAME, error.message);
         return false;
       },
     );
-    if (isOpen) reloads.good('teams');
+    if (isOpen) reloads.good(PARTS_NAME);
     if (tls !== undefined && next.tls !== undefined) {
       await tls.use(next.tls).catch((error: Error) => reloads.fail('certificate', error.message));
     }
