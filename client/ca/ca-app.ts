@@ -1,5 +1,4 @@
 /** The public port: Fulcio's HTTP API (sigstore/fulcio, fulcio.proto), as its gRPC gateway serves it. */
-import { formatPem } from '../../merkle/pem.ts';
 import { IdentityError } from '../../merkle/runtime/identity/types.ts';
 import {
   type App,
@@ -108,7 +107,7 @@ function logRefusal(logger: Logger, error: unknown, status: number): void {
 /** `TrustBundle`: the chains of the teams, the root last. */
 function trustBundle(teams: readonly Team[]): object {
   return {
-    chains: teams.map(({ chain }) => ({ certificates: chain.map(({ der }) => formatPem('CERTIFICATE', der)) })),
+    chains: teams.map(({ chainPem }) => ({ certificates: chainPem })),
   };
 }
 

@@ -9,7 +9,7 @@ import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type Certificate, parseCertificate } from '../../merkle/x509/certificate.ts';
 import { verifyChain } from '../../merkle/x509/certificate-chain.ts';
 import { encodeDer, parseDer, TAG } from '../../merkle/x509/der.ts';
-import { FULCIO_ARC, LAST_RAW_EXTENSION } from '../../merkle/x509/fulcio.ts';
+import { FULCIO_ARC, identityOf, LAST_RAW_EXTENSION } from '../../merkle/x509/fulcio.ts';
 import { type CtLog, verifySct } from '../../merkle/x509/sct.ts';
 import { ClientError } from '../errors.ts';
 import { withClientErrors } from '../merkle-errors.ts';
@@ -19,7 +19,7 @@ import { newSerial } from './certificates/make-certificate.ts';
 import type { NewExtension } from './certificates/types.ts';
 import { embeddedSct } from './embedded-sct.ts';
 import type { Team } from './issuing-teams.ts';
-import { LEAF_SIGNATURE, leafTbs } from './leaf-tbs.ts';
+import { extensionDer, LEAF_SIGNATURE, leafTbs } from './leaf-tbs.ts';
 import type { LeafIdentity } from './types.ts';
 
 interface LeafOptions {
@@ -56,11 +56,13 @@ export async function makeLeaf({ team, ct, identity, publicKey, now, lifetimeMs 
     authorityKeyId(issuer.subjectKeyId ?? keyIdOf(issuer.spki)),
   ];
   const { algorithm } = team.signer;
-  const fields = { serial, algorithm, issuer: issuer.subjectDer, notBefore, notAfter, publicKey };
+  const tbsOf = leafTbs({ serial, algorithm, issuer: issuer.subjectDer, notBefore, notAfter, publicKey });
+  const written = extensions.map(extensionDer);
   try {
-    const sct = await embeddedSct(leafTbs({ ...fields, extensions }), { signer: ct, time: now, issuer: issuer.spki });
-    const all = [...extensions, { ...sct, critical: false }];
-    const tbs = leafTbs({ ...fields, extensions: all });
+    const timestamp = await embeddedSct(tbsOf(written), { signer: ct, time: now, issuer: issuer.spki });
+    const sct = { ...timestamp, critical: false };
+    const all = [...extensions, sct];
+    const tbs = tbsOf([...written, extensionDer(sct)]);
     const signature = encodeDer(TAG.bitString, Uint8Array.of(0), await team.signer.sign(tbs));
     const der = encodeDer(TAG.sequence, tbs, LEAF_SIGNATURE[algorithm], signature);
     return withClientErrors(() =>
@@ -82,7 +84,10 @@ interface Wanted {
   readonly notAfter: number;
 }
 
-/** Reads the certificate with Stele's parser and with Node's: both must find in it what was wanted, signed by the issuer. */
+/**
+ * Reads the certificate with Stele's parser and with Node's: both must find in it what was wanted, signed by the issuer. The
+ * signers are not checked ones: a wrong signature is found here.
+ */
 function verified(der: Uint8Array, wanted: Wanted): Certificate {
   const { issuer, ct, serial, extensions, publicKey, notBefore, notAfter } = wanted;
   const leaf = parseCertificate(der);
@@ -105,6 +110,8 @@ function verified(der: Uint8Array, wanted: Wanted): Certificate {
   // The chain above is checked when the team is opened, and its times by the caller of this function.
   verifyChain(leaf, { intermediates: [], roots: [issuer] }, notBefore, nodePrimitives());
   verifySct(leaf, issuer, [ctLogOf(ct)], nodePrimitives());
+  // A log takes no certificate whose identity verifiers cannot read.
+  identityOf(leaf);
   return leaf;
 }
 

@@ -1,7 +1,7 @@
 /** What the authority opens at its start, and again at each reload: teams and their keys, identities, and who may get a certificate. */
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { IdentityError } from '../../merkle/runtime/identity/types.ts';
-import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
+import { openUncheckedSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import { AccessRates, judgeAccess } from '../../merkle/runtime/policy/access/judge-access.ts';
 import { loadAccessPolicy, MAX_ACCESS_POLICY } from '../../merkle/runtime/policy/access/load-access.ts';
 import type { AccessPolicy } from '../../merkle/runtime/policy/access/types.ts';
@@ -39,7 +39,7 @@ export async function openParts(
   try {
     const teams = await openTeams(named);
     closers.add(() => closeTeams(teams));
-    const ct = await openSigner(promised.key);
+    const ct = await openUncheckedSigner(promised.key);
     closers.add(() => ct.close());
     if (ct.algorithm !== 'ecdsa-p256') {
       throw new RuntimeError('config', '`ct.key` is no ECDSA P-256 key: clients verify timestamps with no other key');

@@ -13,13 +13,11 @@ import type { LogEntry } from '../formats/log-entry.ts';
 import { LogClient } from '../submit/log-client.ts';
 import { pause } from '../submit/log-request.ts';
 import { sendSigned, trustedKeys } from '../submit/log-signatures.ts';
-import { certificateVerifier } from '../submit/submission.ts';
 import { quorumTime, withoutQuorum } from '../trust/quorum.ts';
 import { CheckpointMemory } from '../verify/checkpoint-memory.ts';
 import { verifyReply } from '../verify/leaf.ts';
 import type { LogTrust } from '../verify/types.ts';
 import { CaError } from './ca-errors.ts';
-import type { CertificatePromise } from './types.ts';
 
 /** Certificates in one call, and calls at one time. */
 const BATCH = 256;
@@ -143,11 +141,10 @@ export class CertificateLog {
 
   /**
    * Resolves once the certificate is in the log.
+   * @param signed a proof of possession, with the certificate
    * @throws LogRefusal where it never will be
    */
-  add(promise: CertificatePromise): Promise<LoggedCertificate> {
-    const { certificate, digest, signature } = promise;
-    const signed: Signed = { digest, signature, ...certificateVerifier(certificate) };
+  add(signed: Signed): Promise<LoggedCertificate> {
     this.#open++;
     const logged = new Promise<LoggedCertificate>((resolve, reject) => this.#line.push({ signed, resolve, reject }));
     this.#pump();

@@ -19,6 +19,8 @@ import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { Window } from '../../merkle/runtime/service/window.ts';
 import type { Certificate } from '../../merkle/x509/certificate.ts';
 import { timeText } from '../../merkle/x509/utc-time.ts';
+import type { Signed } from '../formats/entry-request.ts';
+import { certificateVerifier } from '../submit/submission.ts';
 import type { CaClock } from './ca-clock.ts';
 import type { LiveCa } from './ca-config.ts';
 import { CaError } from './ca-errors.ts';
@@ -75,6 +77,8 @@ interface Made {
   readonly team: Team;
   readonly leaf: Certificate;
   readonly promise: CertificatePromise;
+  /** The proof of possession, with the leaf. */
+  readonly signed: Signed;
 }
 
 const MINUTE_MS = 60_000;
@@ -96,19 +100,19 @@ export class Issuance {
   async issue(http: IncomingMessage, body: Uint8Array): Promise<IssuedReply> {
     const { onIssued, logger } = this.#options;
     const made = await this.#using((parts) => this.#make(parts, http, body));
-    const { caller, team, leaf, promise } = made;
+    const { caller, team, leaf, promise, signed } = made;
     try {
       await this.#promise(made);
     } finally {
       // `complete` puts the certificate into the log's line before anything else runs.
       this.#ahead--;
     }
-    const logged = await this.#inTime(this.complete(promise), leaf);
+    const logged = await this.#inTime(this.complete(promise, signed), leaf);
     this.#checkTime(leaf, logged);
     onIssued(team.name);
     const facts = { team: team.name, caller: caller.id, serial: leaf.serialNumber, index: logged.index };
     logger.info({ ...facts, name: leaf.names[0]!.value }, 'issued a certificate');
-    const chain = [leaf, ...team.chain].map(({ der }) => formatPem('CERTIFICATE', der));
+    const chain = [formatPem('CERTIFICATE', leaf.der), ...team.chainPem];
     return { signedCertificateEmbeddedSct: { chain: { certificates: chain } }, tlogProof: logged.proof };
   }
 
@@ -141,7 +145,7 @@ export class Issuance {
     const { team, rule } = teamOf(caller, parts.teams);
     this.#countRate(caller);
     parts.admit(caller);
-    const signed = checkPossession(request, provenName(caller));
+    const proof = checkPossession(request, provenName(caller));
     const identity = rule === undefined ? svidIdentity(caller) : tokenIdentity(caller, rule);
     checkConstraints(team, identity);
 
@@ -161,9 +165,9 @@ export class Issuance {
       throw error;
     });
     const { serialNumber: serial, der: certificate } = leaf;
-    const { digest, signature } = signed;
+    const { digest, signature } = proof;
     const promise = { serial, time: now, team: team.name, certificate, digest, signature };
-    return { caller, token, team, leaf, promise };
+    return { caller, token, team, leaf, promise, signed: { ...proof, certificate } };
   }
 
   /** Uses up the token, and makes the promise durable. @throws IdentityError `token-used`; CaError `storage` */
@@ -188,13 +192,14 @@ export class Issuance {
 
   /**
    * Brings a promised certificate into the log, and ends the promise.
+   * @param signed what the log gets; without it, read from the promise
    * @throws CaError `log-refused`
    */
-  async complete(promise: CertificatePromise): Promise<LoggedCertificate> {
+  async complete(promise: CertificatePromise, signed: Signed = signedOf(promise)): Promise<LoggedCertificate> {
     const { log, store, clock, logger } = this.#options;
     let logged: LoggedCertificate;
     try {
-      logged = await log.add(promise);
+      logged = await log.add(signed);
     } catch (error) {
       if (!(error instanceof LogRefusal)) throw error;
       logger.error(
@@ -265,6 +270,10 @@ export class Issuance {
     }
     this.#rates.count(id);
   }
+}
+
+function signedOf({ digest, signature, certificate }: CertificatePromise): Signed {
+  return { digest, signature, ...certificateVerifier(certificate) };
 }
 
 function checkConstraints({ name: team, chain }: Team, { name }: LeafIdentity): void {

@@ -1,12 +1,12 @@
 /** The teams of the authority: which of them certifies a caller, with which key and by which rule. */
 
 import { decodeUtf8, equal } from '../../merkle/bytes.ts';
-import { parsePem, pemBytes } from '../../merkle/pem.ts';
+import { formatPem, parsePem, pemBytes } from '../../merkle/pem.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodePrimitives } from '../../merkle/runtime/crypto/node-primitives.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import type { Caller } from '../../merkle/runtime/identity/types.ts';
-import { openSigner } from '../../merkle/runtime/keys/open-signer.ts';
+import { openUncheckedSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import type { Signer } from '../../merkle/runtime/keys/types.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { type Certificate, isSelfIssued, parseCertificate } from '../../merkle/x509/certificate.ts';
@@ -22,6 +22,9 @@ const MAX_CHAIN = 5;
 export interface Team extends Pick<TeamConfig, 'name' | 'issuers' | 'trustDomains'> {
   /** The team's certificate first, the root last. */
   readonly chain: readonly Certificate[];
+  /** The same, each in PEM. */
+  readonly chainPem: readonly string[];
+  /** `makeLeaf` verifies what it signs. */
   readonly signer: Signer;
 }
 
@@ -74,12 +77,13 @@ export async function closeTeams(teams: readonly Team[]): Promise<void> {
 
 async function openTeam({ name, certificate, key, issuers, trustDomains }: TeamConfig): Promise<Team> {
   const chain = await readChain(certificate, name);
-  const signer = await openSigner(key);
+  const signer = await openUncheckedSigner(key);
   if (!equal(signer.publicKey, chain[0]!.spki)) {
     await signer.close();
     throw new RuntimeError('config', `the key of the team ${name} is not the one of the certificate in ${certificate}`);
   }
-  return { name, issuers, trustDomains, chain, signer };
+  const chainPem = chain.map(({ der }) => formatPem('CERTIFICATE', der));
+  return { name, issuers, trustDomains, chain, chainPem, signer };
 }
 
 async function readChain(path: string, team: string): Promise<readonly Certificate[]> {

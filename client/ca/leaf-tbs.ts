@@ -32,20 +32,14 @@ interface LeafFields {
   readonly notAfter: number;
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array;
-  readonly extensions: readonly NewExtension[];
 }
 
-export function leafTbs({
-  serial,
-  algorithm,
-  issuer,
-  notBefore,
-  notAfter,
-  publicKey,
-  extensions,
-}: LeafFields): Uint8Array {
-  return encodeDer(
-    TAG.sequence,
+/**
+ * Writes what stands before the extensions once. The function that it returns gives the whole for a list of extensions: for
+ * the timestamp without it, and for the certificate with it.
+ */
+export function leafTbs({ serial, algorithm, issuer, notBefore, notAfter, publicKey }: LeafFields) {
+  const fields = concat(
     VERSION,
     encodeDer(TAG.integer, serial),
     LEAF_SIGNATURE[algorithm],
@@ -53,11 +47,12 @@ export function leafTbs({
     encodeDer(TAG.sequence, timeDer(notBefore), timeDer(notAfter)),
     EMPTY_NAME,
     publicKey,
-    encodeDer(constructed(3), encodeDer(TAG.sequence, ...extensions.map(extensionDer))),
   );
+  return (extensions: readonly Uint8Array[]): Uint8Array =>
+    encodeDer(TAG.sequence, fields, encodeDer(constructed(3), encodeDer(TAG.sequence, ...extensions)));
 }
 
-function extensionDer({ oid, critical, value }: NewExtension): Uint8Array {
+export function extensionDer({ oid, critical, value }: NewExtension): Uint8Array {
   return encodeDer(TAG.sequence, oidDer(oid), ...(critical ? [TRUE] : []), encodeDer(TAG.octetString, value));
 }
 

@@ -62,9 +62,8 @@ export function brokenConstraint(
 ): { readonly certificate: Certificate; readonly why: string } | undefined {
   for (let at = 1; at < path.length; at++) {
     const issuer = path[at]!;
-    const extension = issuer.extension(EXTENSION.nameConstraints);
-    if (extension === undefined) continue;
-    const constraints = readConstraints(extension);
+    const constraints = constraintsOf(issuer);
+    if (constraints === undefined) continue;
     for (const [below, certificate] of path.slice(0, at).entries()) {
       const isExempt = below > 0 && isSelfIssued(certificate);
       const why = isExempt ? undefined : brokenBy(certificate, constraints, below === 0);
@@ -82,8 +81,7 @@ export function brokenConstraint(
  * @throws MerkleError `bad-der` for malformed constraints
  */
 export function whyNotPermitted(authority: Certificate, { type, value }: AlternativeName): string | undefined {
-  const extension = authority.extension(EXTENSION.nameConstraints);
-  const constraints = extension && readConstraints(extension);
+  const constraints = constraintsOf(authority);
   if (type === 'other' || constraints === undefined || constraints.permitted[type].length === 0) {
     return `names ${type === 'other' ? 'a name of another kind' : quoted(type, value)}, a kind of name that its authority is not for`;
   }
@@ -95,8 +93,7 @@ export function whyNotPermitted(authority: Certificate, { type, value }: Alterna
  * @throws MerkleError `bad-der` for malformed constraints
  */
 export function permittedSubtrees(authority: Certificate): Subtrees | undefined {
-  const extension = authority.extension(EXTENSION.nameConstraints);
-  return extension && readConstraints(extension).permitted;
+  return constraintsOf(authority)?.permitted;
 }
 
 const UNJUDGED = 'has an authority with name constraints of a kind that this version cannot judge';
@@ -228,6 +225,19 @@ function subjectTexts({ subjectDer }: Certificate, attribute: string): string[] 
   return attributes
     .filter(({ children }) => oidOf(children[0]!, WHAT) === attribute)
     .map(({ children }) => utf8Of(children[1]!.content, WHAT));
+}
+
+const read = new WeakMap<Certificate, NameConstraints>();
+
+/** An authority certifies many names: its constraints are read once. @throws MerkleError `bad-der` */
+function constraintsOf(authority: Certificate): NameConstraints | undefined {
+  const known = read.get(authority);
+  if (known !== undefined) return known;
+  const extension = authority.extension(EXTENSION.nameConstraints);
+  if (extension === undefined) return undefined;
+  const constraints = readConstraints(extension);
+  read.set(authority, constraints);
+  return constraints;
 }
 
 /** @throws MerkleError `bad-der` */

@@ -12,10 +12,19 @@ import { readSecret } from './secret.ts';
 import { type CheckOptions, checkedSigner } from './signer.ts';
 import type { KeySpec, Signer } from './types.ts';
 
-/** A `checkedSigner`. @throws RuntimeError with the codes of `readSecret`, `openKeyFile`, `openTokenSigner` and `openAgentSigner` */
+/** A `checkedSigner`. @throws RuntimeError as `openUncheckedSigner` */
 export async function openSigner(spec: KeySpec, options: CheckOptions = {}): Promise<Signer> {
-  if ('pkcs11' in spec) return checkedSigner(await openTokenSigner(spec.pkcs11), options);
-  if ('agent' in spec) return checkedSigner(await openAgentSigner(spec.agent), options);
+  return checkedSigner(await openUncheckedSigner(spec), options);
+}
+
+/**
+ * A signer for a caller that itself verifies what it signs before anything leaves the process: each certificate is verified
+ * against its issuer, and a second check of the same signature takes as long as the first.
+ * @throws RuntimeError with the codes of `readSecret`, `openKeyFile`, `openTokenSigner` and `openAgentSigner`
+ */
+export async function openUncheckedSigner(spec: KeySpec): Promise<Signer> {
+  if ('pkcs11' in spec) return await openTokenSigner(spec.pkcs11);
+  if ('agent' in spec) return await openAgentSigner(spec.agent);
   const passphrase = spec.passphrase && (await readSecret(spec.passphrase));
-  return checkedSigner(await openKeyFile(spec.file, passphrase), options);
+  return await openKeyFile(spec.file, passphrase);
 }
