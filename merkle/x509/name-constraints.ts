@@ -3,7 +3,8 @@
  * crypto/x509 (Go 1.26), which cosign and sigstore-go use, and OpenSSL (openssl-constraints.ts) both take it.
  *
  * Go refuses e-mail addresses and URIs that it cannot read, and takes a host or mail domain below the constraint
- * `example.com`, as for DNS names. OpenSSL takes for URIs and e-mail addresses that domain itself alone.
+ * `example.com`, as for DNS names. OpenSSL takes for URIs and e-mail addresses that domain itself alone. Beyond both, an authority
+ * that is for some names only may not certify Fulcio's user names, which no constraint bounds.
  *
  *   NameConstraints: SEQUENCE { [0] permitted subtrees OPTIONAL, [1] excluded subtrees OPTIONAL }
  *   subtree: SEQUENCE { base GeneralName }       the minimum is always 0, and the maximum absent
@@ -15,6 +16,7 @@ import { badDer, constructed, type Der, parseDer, primitive, TAG } from './der.t
 import { asciiOf, expectTag, fieldsOf, oidOf, utf8Of } from './der-fields.ts';
 import { hostOfUri, isDomainName, isIpv4, isIpv6, type Mailbox, mailboxOf } from './name-forms.ts';
 import { dnsNameOf, opensslMatcher } from './openssl-constraints.ts';
+import { isSignerName, kindOfName } from './signer-names.ts';
 
 type Kind = 'dns' | 'email' | 'ip' | 'uri';
 
@@ -106,8 +108,9 @@ function brokenBy(certificate: Certificate, constraints: NameConstraints, isLeaf
     const hasSuch = (tags.has(DIRECTORY_NAME) && subject !== '') || names.some(({ type }) => type === 'other');
     if (critical || hasSuch) return UNJUDGED;
   }
-  for (const { type, value } of names) {
-    const why = type === 'other' ? undefined : brokenByName(type, value, constraints);
+  for (const name of names) {
+    const why =
+      name.type === 'other' ? brokenByOther(name, constraints) : brokenByName(name.type, name.value, constraints);
     if (why !== undefined) return why;
   }
   // The constraints hold for the addresses in the subject too: by the RFC where there are no alternative names, by OpenSSL always.
@@ -122,6 +125,16 @@ function brokenBy(certificate: Certificate, constraints: NameConstraints, isLeaf
     if (why !== undefined) return why;
   }
   return undefined;
+}
+
+/**
+ * RFC 5280 takes every name of a kind without constraints, and no constraint of Fulcio's user names is one that both OpenSSL and Go
+ * judge. Here an authority that is for some names only is not for those.
+ */
+function brokenByOther(name: AlternativeName, { permitted }: NameConstraints): string | undefined {
+  const isLimited = Object.values(permitted).some((subtrees) => subtrees.length > 0);
+  if (!isLimited || !isSignerName(name)) return undefined;
+  return `names the ${kindOfName(name)} "${printable(name.value).slice(0, 320)}", a kind of name that its authority is not for`;
 }
 
 function brokenByName(kind: Kind, value: string, { permitted, excluded }: NameConstraints): string | undefined {

@@ -5,7 +5,18 @@ import { verifyChain } from '../../../merkle/x509/certificate-chain.ts';
 import { brokenConstraint } from '../../../merkle/x509/name-constraints.ts';
 import { constrainedRoot, generalName, NAMES, nameConstraints, SIDES, SUBTREES } from './constraint-cases.ts';
 import { GO_VERDICTS } from './go-verdicts.ts';
-import { type Authority, der, type Extension, issueCa, issueLeaf, newKeys, oid, sequence, type Wish } from './make.ts';
+import {
+  type Authority,
+  der,
+  type Extension,
+  issueCa,
+  issueLeaf,
+  newKeys,
+  oid,
+  sequence,
+  utf8,
+  type Wish,
+} from './make.ts';
 import { OPENSSL_VERDICTS } from './openssl-verdicts.ts';
 
 const AT = Date.parse('2030-01-01T00:00:00Z');
@@ -132,6 +143,27 @@ describe('name constraints', () => {
     }
     const directory = constrainedRoot(['dir:ann'], [], false);
     expect(refusal(directory, leafOf(directory, ['dns:example.com'], { name: 'ann' }))).toMatch(/of a kind that/);
+  });
+
+  it("leave no room for Fulcio's user names, which neither OpenSSL nor Go can be told to bound", () => {
+    const names = (id: string) => ({ names: [der(0xa0, oid(id), der(0xa0, utf8('ann!example.com')))] });
+    const [userName, account] = [names('1.3.6.1.4.1.57264.1.7'), names('1.3.6.1.4.1.311.20.2.3')];
+    for (const permitted of ['uri:example.com', 'email:example.com', 'dns:example.com', 'ip:c0000200ffffff00']) {
+      const team = constrainedRoot([permitted]);
+      expect(refusal(team, leafOf(team, [], userName))).toMatch(
+        /names the user name "ann!example.com", a kind of name that its authority is not for/,
+      );
+      // The account of a directory is nobody's identity as a signer.
+      expect(refusal(team, leafOf(team, [], account))).toBeUndefined();
+    }
+    const beside = constrainedRoot(['uri:example.com']);
+    const both = { names: [generalName('uri:https://example.com/'), ...userName.names] };
+    expect(refusal(beside, leafOf(beside, [], both))).toMatch(/user name/);
+    // Such an authority is for all names but these.
+    const others = constrainedRoot([], ['uri:example.com']);
+    expect(refusal(others, leafOf(others, [], userName))).toBeUndefined();
+    const free = issueCa('free');
+    expect(refusal(free, leafOf(free, [], userName))).toBeUndefined();
   });
 
   const inSubject = (type: string, value: Buffer) => ({
