@@ -6,11 +6,9 @@ import type { IncomingMessage } from 'node:http';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import { MerkleError } from '../../errors.ts';
-import { type Certificate, parseCertificate } from '../../x509/certificate.ts';
+import type { Certificate } from '../../x509/certificate.ts';
+import { peerChain } from './spiffe/peer-chain.ts';
 import { IdentityError } from './types.ts';
-
-/** Most certificates of a chain, with those that its check does not need. */
-const MAX_CHAIN = 16;
 
 /** What is known of a connection for as long as it lives. */
 export interface Connection {
@@ -21,10 +19,7 @@ export interface Connection {
   readonly malformed?: IdentityError;
 }
 
-/**
- * By socket, or by session of HTTP/2, whose requests have a stand-in for their socket. Node reads the certificates that came with
- * the leaf once alone: a second call of `getPeerX509Certificate` finds the leaf without them.
- */
+/** By socket, or by session of HTTP/2, whose requests have a stand-in for their socket. A chain can be read once alone. */
 const connections = new WeakMap<object, Connection>();
 
 /** Undefined without TLS. */
@@ -41,15 +36,8 @@ export function connectionOf(request: IncomingMessage): Connection | undefined {
 }
 
 function readConnection(socket: TLSSocket): Connection {
-  const chain: Certificate[] = [];
   try {
-    let next = socket.getPeerX509Certificate();
-    while (next !== undefined) {
-      if (chain.length === MAX_CHAIN) return { socket, chain: [], malformed: tooMany() };
-      chain.push(parseCertificate(Uint8Array.from(next.raw)));
-      next = next.issuerCertificate;
-    }
-    return { socket, chain };
+    return { socket, chain: peerChain(socket) };
   } catch (error) {
     const why = error instanceof MerkleError ? error.message : 'it is not an X.509 certificate';
     return {
@@ -58,8 +46,4 @@ function readConnection(socket: TLSSocket): Connection {
       malformed: new IdentityError('certificate-malformed', `the client certificate cannot be read: ${why}`),
     };
   }
-}
-
-function tooMany(): IdentityError {
-  return new IdentityError('certificate-malformed', `the client shows more than ${MAX_CHAIN} certificates`);
 }
