@@ -1,7 +1,7 @@
 /**
  * The operator's log of a service, on stderr: lines for people at a terminal, and JSON elsewhere.
  *
- * In both forms a record is one line, and no text of a client reaches a terminal as control characters. Each line is
+ * In both forms a record is one line without tokens, and no text of a client reaches a terminal as control characters. Each line is
  * written before the call returns, so that the last words of a process are never lost.
  */
 import { styleText } from 'node:util';
@@ -130,11 +130,22 @@ function plainError([error, ...causes]: readonly unknown[]): unknown {
   return { type: name, ...(code === undefined ? {} : { code: String(code) }), message, ...cause, stack };
 }
 
-/** Control and format characters and line separators, which a terminal acts on or hides, as `\u001b`. */
+/**
+ * A JSON Web Token: base64url of `{"`, or of `{` and white space, and then two parts or three. The point may be percent-encoded.
+ * Callers put tokens where none belongs, such as into a URL (RFC 6750 section 2.3).
+ */
+const TOKEN = /(?:eyJ[\w-]{6,}|e[yw][A0ok][\w-]{20,})(?:\.|%2[eE])[\w-]{6,}(?:(?:\.|%2[eE])[\w-]*)?/g;
+
+/**
+ * Control and format characters and line separators, which a terminal acts on or hides, as `\u001b`. A token is taken out: it is as
+ * good as a password.
+ */
 function escaped(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (found) =>
-    Array.from({ length: found.length }, (_, at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`).join(
-      '',
-    ),
-  );
+  return text
+    .replace(TOKEN, '[token]')
+    .replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (found) =>
+      Array.from({ length: found.length }, (_, at) => `\\u${found.charCodeAt(at).toString(16).padStart(4, '0')}`).join(
+        '',
+      ),
+    );
 }

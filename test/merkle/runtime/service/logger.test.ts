@@ -30,6 +30,22 @@ describe('the form', () => {
     expect(lines[0]).toMatch(isJson ? json : new RegExp(`^${TIME} INFO  hello  size=3\\n$`));
   });
 
+  it.each(['json', 'pretty'] as const)('%s has no token, wherever a caller put it', (format) => {
+    const part = (text: string) => Buffer.from(text).toString('base64url');
+    const rest = [part('{"sub":"release@example.com"}'), part('a signature')];
+    for (const header of ['{"alg":"ES256"}', '{ "alg": "ES256", "typ": "JWT" }', '{\n "alg": "ES256", "kid": "1" }']) {
+      const token = [part(header), ...rest].join('.');
+      const { info, lines } = logger({ level: 'info', format });
+      const err = new Error('no such path', { cause: new Error(`x\n${token}`) });
+      info({ url: `/entries?access_token=${token}&x=1`, path: token.replaceAll('.', '%2E'), err }, `a call: ${token}`);
+      for (const piece of [...token.split('.')]) expect(lines.join()).not.toContain(piece);
+      expect(lines.join()).toContain('access_token=[token]&x=1');
+    }
+    const { info, lines } = logger({ level: 'info', format });
+    info({ url: 'https://ewok-forest.example.com/eyJ/a.b', version: '1.2.3' }, 'as it is');
+    expect(lines.join()).toContain('https://ewok-forest.example.com/eyJ/a.b');
+  });
+
   it('names each level, and leaves out those below the one that is set', () => {
     const { info, warn, error, lines } = logger({ level: 'warn' });
     info({}, 'a');
