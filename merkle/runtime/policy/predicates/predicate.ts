@@ -1,5 +1,6 @@
 /** Predicate types and their readers. */
 import { isJsonRecord, type JsonValue } from '../../../rekor/json-value.ts';
+import { readDelegationPredicate } from './delegation-predicate.ts';
 import { readLink03, readOldLink } from './link-predicates.ts';
 import { readProvenance1, readProvenance02, readSummary } from './provenance-predicates.ts';
 import {
@@ -42,6 +43,7 @@ const READERS = {
   'https://in-toto.io/attestation/scai/attribute-report/v0.2': as('scai', readScai),
   'https://in-toto.io/attestation/release/v0.1': as('release', readRelease),
   'https://in-toto.io/attestation/release/v0.2': as('release', readRelease),
+  'urn:stele:ca-delegation:v1': as('delegation', readDelegationPredicate),
 } as const;
 
 type Typed<R> = R extends Reader<infer Kind, infer T> ? { readonly kind: Kind; readonly value: T } : never;

@@ -125,7 +125,8 @@ export const resourceUri: Shape<string> = (value, path) => {
   return text;
 };
 
-const base64: Shape<Uint8Array> = (value, path) => {
+/** Bytes in base64, of either alphabet. */
+export const base64: Shape<Uint8Array> = (value, path) => {
   try {
     return decodeEitherBase64(anyText(value, path));
   } catch (cause) {

@@ -8,9 +8,10 @@ import { CaStore, checkTeamName } from '../../../../client/ca/root/ca-store.ts';
 import { DELEGATION_TYPE, readDelegation } from '../../../../client/ca/root/delegation.ts';
 import { makeRootCertificate, makeTeam, type TeamWish } from '../../../../client/ca/root/make-authorities.ts';
 import { parseBundle } from '../../../../client/formats/bundle.ts';
-import { checkStatement } from '../../../../client/formats/statement.ts';
+import { checkStatement, statementPredicate } from '../../../../client/formats/statement.ts';
 import { softwareSigner } from '../../../../merkle/runtime/keys/keyfile.ts';
 import type { Signer } from '../../../../merkle/runtime/keys/types.ts';
+import { readPredicate, type TypedPredicate } from '../../../../merkle/runtime/policy/predicates/predicate.ts';
 import { parseCertificate } from '../../../../merkle/x509/certificate.ts';
 
 const NOW = Date.parse('2030-01-01T00:00:00.700Z');
@@ -87,8 +88,18 @@ describe('the authority of a team', () => {
     const file = await readFile(store.path('build', 1, 'sigstore.json'));
     const bundle = parseBundle(file);
     expect(bundle.entries).toEqual([]);
-    const statement = checkStatement((bundle.content as { payload: Uint8Array }).payload);
+    const { payload } = bundle.content as { payload: Uint8Array };
+    const statement = checkStatement(payload);
     expect(statement.predicateType).toBe(DELEGATION_TYPE);
+    // As a condition of a decision policy reads it.
+    const predicate = readPredicate(statement.predicateType, statementPredicate(payload));
+    expect(predicate).toMatchObject({
+      kind: 'delegation',
+      value: { team: 'build', number: 1n, names: { uri: ['build.example.com', 'b.example'], dns: [], email: [] } },
+    });
+    const { certificate, notAfter } = (predicate as Extract<TypedPredicate, { kind: 'delegation' }>).value;
+    expect(Buffer.from(certificate).equals(delegation.authority.der)).toBe(true);
+    expect(notAfter.milliseconds).toBe(delegation.authority.notAfter);
     expect(readDelegation(file, await store.root())).toMatchObject({ team: 'build', number: 1 });
     expect(await readFile(store.path('build', 1, 'chain.pem'), 'utf8')).toContain(
       await readFile(store.rootPath, 'utf8'),

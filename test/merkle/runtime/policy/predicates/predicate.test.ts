@@ -28,6 +28,7 @@ const scanner = (result: unknown) => ({ uri: 'pkg:github/example/scan@1', db: { 
 
 const PROVENANCE_1 = 'https://slsa.dev/provenance/v1';
 const SPDX = 'https://spdx.dev/Document';
+const DELEGATION = 'urn:stele:ca-delegation:v1';
 const CYCLONEDX = 'https://cyclonedx.org/bom';
 const SPDX_2 = {
   spdxVersion: 'SPDX-2.3',
@@ -147,6 +148,15 @@ const GOOD: Readonly<Record<string, unknown>> = {
   'https://in-toto.io/attestation/scai/attribute-report/v0.2': { attributes: [{ attribute: 'REPRODUCIBLE' }] },
   'https://in-toto.io/attestation/release/v0.1': { purl: 'pkg:npm/@angular/http@7.2.16', releaseId: '1' },
   'https://in-toto.io/attestation/release/v0.2': { purl: 'pkg:npm/%40angular/http@7.2.16', packageId: '1' },
+  [DELEGATION]: {
+    team: 'build',
+    number: 1,
+    root: { subject: 'CN=root', sha256: SHA },
+    names: { uri: ['ci.example.com'], dns: [], email: ['release@example.com'] },
+    notBefore: '2026-01-31T00:00:00Z',
+    notAfter: '2027-01-31T00:00:00Z',
+    certificate: 'MAA=',
+  },
 };
 
 type Path = readonly (string | number)[];
@@ -227,6 +237,11 @@ describe('predicates', () => {
     ['https://in-toto.io/Link/v1', ['name', 'materials']],
     ['https://in-toto.io/attestation/scai/v0.3', ['attributes']],
     ['https://in-toto.io/attestation/release/v0.1', ['purl']],
+    [
+      DELEGATION,
+      ['team', 'number', 'root', 'root.subject', 'root.sha256', 'names', 'names.uri', 'names.dns', 'names.email'],
+    ],
+    [DELEGATION, ['notBefore', 'notAfter', 'certificate']],
   ])('of type %s are refused without each required field', (type, required) => {
     for (const name of required) {
       const path = name.split('.');
@@ -399,6 +414,10 @@ describe('small things of predicates', () => {
     [VSA, ['verifier', 'id'], 'verifier', 'is not a URI'],
     ['https://in-toto.io/attestation/release/v0.1', ['purl'], 'pkg:npm/semver', 'not a package URL with a version'],
     ['https://in-toto.io/attestation/scai/v0.3', ['attributes'], [], 'predicate.attributes is empty'],
+    [DELEGATION, ['number'], 0, 'is less than 1'],
+    [DELEGATION, ['root', 'sha256'], SHA.toUpperCase(), 'is not 64 characters of lower-case hex'],
+    [DELEGATION, ['notAfter'], '2025-01-31T00:00:00Z', 'predicate.notAfter is before notBefore'],
+    [DELEGATION, ['certificate'], '*', 'is not base64'],
     [PROVENANCE_1, ['buildDefinition', 'resolvedDependencies', 0, 'content'], '*', 'is not base64'],
   ])('%s: %s must not be %s', (type, path, value, why) => {
     expect(refusal(type, changed(GOOD[type], path, value))).toContain(why);
