@@ -18,6 +18,7 @@ import { until } from '../support/until.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const noCosign = skips("the README's example of cosign", lacking('cosign'));
 const noKeyless = skips("the README's walk without keys", lacking('cosign', 'openssl', 'curl'));
+const noSvids = skips("the README's walk of writers", lacking('openssl'));
 const noHsm = skips("the README's walk with an HSM", lacking('softhsm2-util'));
 const NPX = 'npx --no-install stele';
 
@@ -247,6 +248,27 @@ describe('the README', () => {
     });
   });
 });
+
+it.skipIf(noSvids)(
+  'the README has a log that refuses the workload of another trust domain, with the reason',
+  async () => {
+    const [port, admin] = [await freePort(), await freePort()];
+    const mine = (text: string) => text.replaceAll('3443', String(port)).replaceAll('3444', String(admin));
+    const serving = mine(block("ec='-newkey")).replace(`\n${NPX} serve`, `\nexec ${NPX} serve`);
+    const log = start(serving);
+    await until(
+      () => log.out.includes('The log "internal.example.org" listens on'),
+      () => log.out,
+    );
+    const script = mine(block(`${NPX} sign README.md --new-key`));
+    const refused = await sh(script);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('status 403') });
+    expect(refused.stderr).toContain('no rule lets spiffe://other.example/build/main log an entry');
+    const written = await sh(script.replaceAll('other.example', 'build.example.org'));
+    expect(written, written.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('entry 0 of 1') });
+    await stopAll();
+  },
+);
 
 it.skipIf(noHsm)('the README puts the key into an HSM', async () => {
   const walk = block('export SOFTHSM2_CONF');

@@ -29,7 +29,10 @@ function checkCommand(): Command {
     .description('Say all that is wrong with a decision policy or an access policy, and what its digest is')
     .argument('<file>', 'the policy (YAML)')
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', '\nExit status: 0 it can be used, 2 it cannot.\n\nExample:\n  stele policy check policy.yaml')
+    .addHelpText(
+      'after',
+      '\nExit status: 0 it can be used, 2 it cannot.\n\nExamples:\n  stele policy check policy.yaml\n  stele policy check access.yaml',
+    )
     .action(checkPolicy);
 }
 
