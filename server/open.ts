@@ -4,15 +4,14 @@ import { decodeUtf8 } from '../merkle/bytes.ts';
 import type { Policy } from '../merkle/policy.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../merkle/runtime/disk/files.ts';
 import { type DirLock, lockDir } from '../merkle/runtime/disk/lock.ts';
-import { openConfiguredOutgoing } from '../merkle/runtime/identity/outgoing.ts';
+import { type Outgoing, openConfiguredOutgoing } from '../merkle/runtime/identity/outgoing.ts';
 import type { RetryingSigner } from '../merkle/runtime/keys/retrying.ts';
 import { openAdminToken } from '../merkle/runtime/service/admin-token.ts';
 import { Closers } from '../merkle/runtime/service/ends.ts';
 import type { Logger } from '../merkle/runtime/service/logger.ts';
-import type { TlsPool } from '../merkle/runtime/service/tls-pool.ts';
 import type { Config } from './config/load.ts';
 import { Cosigner } from './cosign/cosign.ts';
-import { readPolicy } from './cosign/policy.ts';
+import { checkWitnessIds, readPolicy } from './cosign/policy.ts';
 import { witnessMetrics } from './cosign/witness-metrics.ts';
 import { openFullDisk } from './dir/full-disk.ts';
 import {
@@ -54,6 +53,11 @@ export interface OpenLog {
   readonly ingest: Ingest;
   /** What is wrong with the connections to witnesses, one sentence each. */
   outgoingProblems(): string[];
+  /**
+   * Reaches the witnesses as these settings say, from the next request on.
+   * @throws RuntimeError as `openConfiguredOutgoing`: the connections before stay
+   */
+  useOutgoing(settings: Config['outgoing']): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -134,10 +138,11 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
       signer.record = (head) => secondPlace.record(head);
       closers.add(async () => secondPlace.close());
     }
-    const outgoing = policy?.witnesses.length ? await openConfiguredOutgoing(config.outgoing, logger) : undefined;
+    if (policy !== undefined) checkWitnessIds(policy, config.outgoing.witnessIds);
+    let outgoing = policy?.witnesses.length ? await openConfiguredOutgoing(config.outgoing, logger) : undefined;
     closers.add(async () => await outgoing?.close());
     const cosigner = policy?.witnesses.length
-      ? makeCosigner(config, policy, signer, metrics, logger, outgoing?.pool)
+      ? makeCosigner(config, policy, signer, metrics, logger, outgoing)
       : undefined;
     if (cosigner !== undefined) closers.add(async () => cosigner.close());
     await beforeMaking?.();
@@ -194,8 +199,15 @@ export async function openLog(options: OpenLogOptions): Promise<OpenLog> {
     metrics.ended = () => log.info.status === 'frozen';
     if (further === undefined) metrics.poolQueue = () => ingest.queue.waiting;
     const outgoingProblems = () => outgoing?.problems() ?? [];
+    const useOutgoing = async (settings: Config['outgoing']) => {
+      if (cosigner === undefined) return;
+      const before = outgoing;
+      outgoing = await openConfiguredOutgoing(settings, logger);
+      cosigner.useConnections(outgoing);
+      await before?.close();
+    };
     const close = () => closers.close();
-    return { log, metrics, lock, adminToken, limits, cosigner, ingest, outgoingProblems, close };
+    return { log, metrics, lock, adminToken, limits, cosigner, ingest, outgoingProblems, useOutgoing, close };
   } catch (error) {
     await closers.close();
     throw error;
@@ -247,11 +259,11 @@ function makeCosigner(
   { keys }: CheckpointSigner,
   metrics: Metrics,
   logger: Logger,
-  pool: TlsPool | undefined,
+  outgoing: Outgoing | undefined,
 ): Cosigner {
   const { witnessTimeout, refreshInterval, witnessClockSkew, failOpen } = publish;
   const settings = { timeoutMs: witnessTimeout, refreshMs: refreshInterval, clockSkewMs: witnessClockSkew, failOpen };
-  return new Cosigner({ policy, origin, keys, settings, metrics: witnessMetrics(metrics), logger, pool });
+  return new Cosigner({ policy, origin, keys, settings, metrics: witnessMetrics(metrics), logger, outgoing });
 }
 
 /**

@@ -7,13 +7,16 @@ import type { Logger } from '../merkle/runtime/service/logger.ts';
 import { differing, type Reloaded, Reloads } from '../merkle/runtime/service/reloads.ts';
 import type { ServedTls } from '../merkle/runtime/service/served-tls.ts';
 import type { Config } from './config/load.ts';
-import { quorumText, readPolicy } from './cosign/policy.ts';
+import { checkWitnessIds, quorumText, readPolicy } from './cosign/policy.ts';
 import type { HttpOptions } from './http/context.ts';
 import type { LogAccess } from './http/log-access.ts';
 import type { Metrics } from './metrics.ts';
 import type { OpenLog } from './open.ts';
 
-/** The settings that take effect at once. The files that `tls` and `policy` name are read anew, also under the same names. */
+/**
+ * The settings that take effect at once, and all of `outgoing`. The files that `tls`, `policy` and `outgoing` name are read anew, also
+ * under the same names.
+ */
 const LIVE: readonly string[] = [
   'tls.cert',
   'tls.key',
@@ -46,7 +49,7 @@ interface LogReload {
   readonly http: LiveOptions;
   readonly metrics: Metrics;
   /** The logs that are open now. */
-  readonly opened: () => readonly Pick<OpenLog, 'limits' | 'cosigner'>[];
+  readonly opened: () => readonly Pick<OpenLog, 'limits' | 'cosigner' | 'useOutgoing'>[];
   /** Runs a step while no shard of the log is being opened, which would keep what the step replaces. */
   readonly inTurn: <T>(step: () => Promise<T>) => Promise<T>;
   /** Called with the configuration that is in use from now on. */
@@ -66,9 +69,9 @@ export function logReloads(options: LogReload): Reloads {
   const tls = async (next: Config, reloads: Reloads): Promise<boolean> => {
     if (port === undefined || next.tls === undefined) return false;
     try {
-      await port.use(next.tls);
+      const isUsed = await port.use(next.tls);
       reloads.good('certificate');
-      return true;
+      return isUsed;
     } catch (error) {
       reloads.fail('certificate', (error as Error).message);
       return false;
@@ -81,6 +84,7 @@ export function logReloads(options: LogReload): Reloads {
       const after = await readPolicy(next.policy);
       if (after.witnesses.length === 0)
         throw new Error(`the policy ${next.policy} names no witness: that needs a restart.`);
+      checkWitnessIds(after, next.outgoing.witnessIds);
       const changed = cosigners.filter(({ policy }) => policyText(policy) !== policyText(after));
       const [before] = changed.map(({ policy }) => policy);
       for (const cosigner of changed) cosigner.replacePolicy(after);
@@ -89,6 +93,17 @@ export function logReloads(options: LogReload): Reloads {
       return true;
     } catch (error) {
       reloads.fail('policy', (error as Error).message);
+      return false;
+    }
+  };
+  // Before the policy: a witness that is new there may need its SPIFFE ID.
+  const outgoing = async (next: Config, reloads: Reloads): Promise<boolean> => {
+    try {
+      for (const log of opened()) await log.useOutgoing(next.outgoing);
+      reloads.good('outgoing');
+      return true;
+    } catch (error) {
+      reloads.fail('outgoing', (error as Error).message);
       return false;
     }
   };
@@ -109,13 +124,15 @@ export function logReloads(options: LogReload): Reloads {
     const differ = differing(config, next, settings);
     const isUsed = {
       tls: await tls(next, reloads),
+      outgoing: await outgoing(next, reloads),
       policy: await policy(next, reloads),
       'identity.access': await access(next, reloads),
     };
     const changed = differ.filter((name) => {
       const group = name.split('.')[0];
       if (name === 'identity.access') return isUsed[name];
-      return group === 'tls' || group === 'policy' ? isUsed[group] : LIVE.includes(name);
+      if (group === 'outgoing') return isUsed.outgoing;
+      return LIVE.includes(name) && (group === 'tls' || group === 'policy' ? isUsed[group] : true);
     });
     const restart = differ.filter((name) => !changed.includes(name) && !(isKept(name) && reloads.failed));
     config = withSettings(config, next, changed);
@@ -138,7 +155,7 @@ export function logReloads(options: LogReload): Reloads {
 
 /** A part that failed is told as that, and not as one that needs a restart. */
 function isKept(name: string): boolean {
-  return name === 'policy' || name === 'identity.access' || name.startsWith('tls.');
+  return name === 'policy' || name === 'identity.access' || name.startsWith('tls.') || name.startsWith('outgoing.');
 }
 
 /** `config` with these settings of `next`. */

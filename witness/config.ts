@@ -21,7 +21,12 @@ import { keySettings, ownKey } from '../merkle/runtime/config/key.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../merkle/runtime/config/load.ts';
 import { checkPublicUrl, publicUrl } from '../merkle/runtime/config/public-url.ts';
 import { settingsOf } from '../merkle/runtime/config/settings.ts';
-import { certificateSource, tlsSettings } from '../merkle/runtime/config/tls-settings.ts';
+import {
+  certificateSource,
+  checkOutgoing,
+  outgoingSettings,
+  tlsSettings,
+} from '../merkle/runtime/config/tls-settings.ts';
 import { choice, count, duration, list, path, size, text } from '../merkle/runtime/config/values.ts';
 import type { GateFiles } from '../merkle/runtime/identity/open-gate.ts';
 import type { KeySpec } from '../merkle/runtime/keys/types.ts';
@@ -62,6 +67,7 @@ export const WitnessSchema = Type.Object({
     'Changing the list needs the token in `admin.token` in the data directory, which crosses in the clear.',
   ),
   tls: tlsSettings('the public port'),
+  outgoing: outgoingSettings('the logs that are polled and the servers of lists'),
   identity: identityFiles('`add-checkpoint` and `sign-subtree`, and about the admin port with `admin.tls`'),
   cosignatures: choice(['ed25519', 'ml-dsa-44', 'both'], {
     description:
@@ -206,6 +212,7 @@ export function loadConfig(options: LoadOptions = {}): Config {
   const certificate = certificateSource('tls', tls, problems);
   const whose = identityFilesOf(identity, certificate !== undefined, problems);
   checkAdminAccess(rest.admin, { tls: certificate !== undefined, identity: whose !== undefined }, problems);
+  checkOutgoing(rest.outgoing, problems);
   checkPorts(rest.listen, rest.admin, problems);
   checkPublicUrl(rest.publicUrl, ['name', rest.name], problems);
   failOn(problems);

@@ -46,7 +46,7 @@ interface UpdateOptions {
   readonly metrics: Metrics;
   readonly logger: Logger;
   /** Default: the ones of Node. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: typeof fetch | undefined;
   readonly clock?: Clock;
 }
 

@@ -1,6 +1,7 @@
 /** Starts a witness as a server. The command line loads this file, and with it the operator's commands. */
 import { freeSpace } from '../merkle/runtime/disk/free-space.ts';
 import { openGate } from '../merkle/runtime/identity/open-gate.ts';
+import { openConfiguredOutgoing } from '../merkle/runtime/identity/outgoing.ts';
 import type { AccessAction } from '../merkle/runtime/policy/access/types.ts';
 import { Closers, failure } from '../merkle/runtime/service/ends.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
@@ -75,6 +76,8 @@ export async function serveWitness({
   const guarded = config.identity && (await openGate(config.identity, { actions, logger }).catch(ending));
   closers.add(async () => await guarded?.close());
   const gate = guarded?.gate;
+  const outgoing = await openConfiguredOutgoing(config.outgoing, logger).catch(ending);
+  closers.add(async () => await outgoing?.close());
   const opened = await openWitness({
     config,
     logger,
@@ -92,12 +95,13 @@ export async function serveWitness({
     tls?.serve(app.server);
     if (tls !== undefined) metrics.certificateEnd = () => Date.parse(tls.facts.notAfter) / 1000;
     const list = () => listLogs(logs, store.current);
+    const fetch = outgoing?.pool.fetch;
     const { sources, refresh: refreshMs } = config.lists;
-    const lists = new ListUpdates({ sources, refreshMs, logs, store, metrics, logger });
+    const lists = new ListUpdates({ sources, refreshMs, logs, store, metrics, logger, fetch });
     const used = witnessReloads({ config, settings: SETTINGS, reread, opened, lists, tls, gate: guarded, logger });
     reloads = used;
     const hosts = [config.admin.host, ...config.admin.hosts];
-    const alarms = () => [...used.alarms(), ...(guarded?.problems() ?? [])];
+    const alarms = () => [...used.alarms(), ...(guarded?.problems() ?? []), ...(outgoing?.problems() ?? [])];
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
     const secure = config.admin.tls ? { gate, tls: tls?.pair } : {};
@@ -112,7 +116,7 @@ export async function serveWitness({
     const { url, adminUrl } = await openPorts(ports, lock);
     lists.start();
     const poller =
-      config.poll > 0 ? new Poller({ witness, logs, intervalMs: config.poll, metrics, logger }) : undefined;
+      config.poll > 0 ? new Poller({ witness, logs, intervalMs: config.poll, metrics, logger, fetch }) : undefined;
     return {
       url,
       publicUrl: config.publicUrl,

@@ -30,6 +30,8 @@ interface PollOptions {
   readonly intervalMs: number;
   readonly metrics: Metrics;
   readonly logger: Logger;
+  /** Default: that of Node. */
+  readonly fetch?: typeof fetch | undefined;
 }
 
 export class Poller {
@@ -132,7 +134,12 @@ export class Poller {
     const url = `${log.url!.replace(/\/$/, '')}/${path}`;
     let reply: Fetched;
     try {
-      reply = await fetchBounded(url, { limit, timeoutMs: FETCH_MS, signal: this.#stopping.signal });
+      reply = await fetchBounded(url, {
+        limit,
+        timeoutMs: FETCH_MS,
+        signal: this.#stopping.signal,
+        fetch: this.#options.fetch,
+      });
     } catch (cause) {
       throw new WitnessError('poll', (cause as Error).message, { cause });
     }

@@ -11,7 +11,7 @@ import {
 } from '../../merkle/runtime/config/groups.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../../merkle/runtime/config/load.ts';
 import { settingsOf } from '../../merkle/runtime/config/settings.ts';
-import { certificateSource, workloadApi } from '../../merkle/runtime/config/tls-settings.ts';
+import { certificateSource, svidId, workloadApi } from '../../merkle/runtime/config/tls-settings.ts';
 import { count, duration, list, onOff, path, size } from '../../merkle/runtime/config/values.ts';
 import type { GateFiles } from '../../merkle/runtime/identity/open-gate.ts';
 import type { TlsSource } from '../../merkle/runtime/service/served-tls.ts';
@@ -46,6 +46,7 @@ export const AdmissionSchema = Type.Object({
     workloadApi: workloadApi(
       'In the place of `tls.cert` and `tls.key`: the SPIFFE Workload API whose X.509-SVID the public port shows. API servers check host names, so the SVID must have one beside its SPIFFE ID.',
     ),
+    svidId: svidId('tls'),
     clientCa: opt(
       path({
         description:

@@ -172,9 +172,9 @@ function restore(server: ServerMain): Command {
     SETTINGS,
     'stele log restore /backup/today --data ./data --at-least checkpoint',
   ).action(async (from: string, options: JsonOption & { readonly atLeast: string }) => {
-    const { data, policy } = configOf(command, server);
+    const { data, policy, outgoing } = configOf(command, server);
     const { size, atLeast, witnesses } = await withProgress('checking and copying', 'items', (onProgress) =>
-      server.restoreLog({ from, to: data, atLeast: options.atLeast, policy, onProgress }),
+      server.restoreLog({ from, to: data, atLeast: options.atLeast, policy, outgoing, onProgress }),
     );
     print(options.json, { from, data, size, atLeast, witnesses }, [
       `Restored ${counted(size, 'entry', 'entries')} to ${data}, which the checkpoint over ${atLeast} is a beginning of`,

@@ -19,6 +19,7 @@ export interface TlsOptions {
   readonly clientKey?: string;
   /** True where the option has no value. */
   readonly clientSvid?: string | true;
+  readonly clientSvidId?: string;
   readonly serverId?: readonly string[];
   readonly serverBundle?: readonly string[];
 }
@@ -32,6 +33,7 @@ export function addTlsOptions(command: Command): Command {
       '--client-svid [socket]',
       'show the X.509-SVID of this SPIFFE Workload API to servers (default: that of SPIFFE_ENDPOINT_SOCKET)',
     )
+    .option('--client-svid-id <spiffe-id>', 'which SVID, where the Workload API of --client-svid gives several')
     .option(
       '--server-id <spiffe-id>',
       'SPIFFE ID that servers must have, or a pattern (spiffe://example.org/log/**), in the place of their host names; may be repeated',
@@ -50,8 +52,8 @@ export function addTlsOptions(command: Command): Command {
  * @throws ClientError `file`, `usage`
  */
 export async function fetchOf(options: TlsOptions): Promise<typeof fetch | undefined> {
-  const { ca, clientCert, clientKey, clientSvid, serverId, serverBundle } = options;
-  const own = [clientCert, clientKey, clientSvid, serverId, serverBundle];
+  const { ca, clientCert, clientKey, clientSvid, clientSvidId, serverId, serverBundle } = options;
+  const own = [clientCert, clientKey, clientSvid, clientSvidId, serverId, serverBundle];
   if (ca === undefined && own.every((value) => value === undefined)) return undefined;
   // A file may be a pipe, which is read once, and a command may ask twice.
   const key = JSON.stringify([ca, ...own]);
@@ -93,7 +95,7 @@ const MAX_BEARER = 16 * 1024;
 const BEARER = /^[A-Za-z0-9._~+/-]+=*$/;
 
 async function makeFetch(options: TlsOptions, oneConnection = false): Promise<typeof fetch> {
-  const { ca, clientCert, clientKey, clientSvid, serverId = [], serverBundle } = options;
+  const { ca, clientCert, clientKey, clientSvid, clientSvidId, serverId = [], serverBundle } = options;
   if (serverId.length > 0 && ca !== undefined) {
     throw usage('--server-id and --ca are two ways to trust a server: keep one');
   }
@@ -101,6 +103,9 @@ async function makeFetch(options: TlsOptions, oneConnection = false): Promise<ty
     throw usage('--server-bundle is about --server-id: give both');
   if (clientSvid !== undefined && (clientCert !== undefined || clientKey !== undefined)) {
     throw usage('--client-svid and --client-cert are two identities: keep one');
+  }
+  if (clientSvidId !== undefined && clientSvid === undefined) {
+    throw usage('--client-svid-id is about --client-svid: give both');
   }
   if ((clientCert === undefined) !== (clientKey === undefined))
     throw usage('--client-cert and --client-key belong together');
@@ -116,7 +121,7 @@ async function makeFetch(options: TlsOptions, oneConnection = false): Promise<ty
     named: '--client-',
     oneConnection,
     ...(clientCert !== undefined && clientKey !== undefined && { cert: clientCert, key: clientKey }),
-    ...(workloadApi !== undefined && { workloadApi }),
+    ...(workloadApi !== undefined && { workloadApi, svidId: clientSvidId }),
     ...(authorities !== undefined && { authorities }),
     spiffeIds: serverId,
     bundles: serverBundle === undefined ? { workloadApi } : bundleSettingsOf(serverBundle),

@@ -17,7 +17,7 @@ import {
 } from '../../merkle/runtime/config/groups.ts';
 import { keySettings } from '../../merkle/runtime/config/key.ts';
 import { publicUrl } from '../../merkle/runtime/config/public-url.ts';
-import { outgoingSettings, tlsSettings } from '../../merkle/runtime/config/tls-settings.ts';
+import { outgoingToWitnesses, tlsSettings } from '../../merkle/runtime/config/tls-settings.ts';
 import { choice, count, duration, onOff, path, size, text } from '../../merkle/runtime/config/values.ts';
 
 const opt = Type.Optional;
@@ -59,7 +59,7 @@ export const ConfigSchema = Type.Object({
     'Metrics and health need no token. Freeze and backup need the one in `admin.token` in the data directory, which crosses the network in the clear.',
   ),
   tls: tlsSettings('the public port'),
-  outgoing: outgoingSettings('witnesses'),
+  outgoing: outgoingToWitnesses(),
   key: keySettings(
     "The log's signing key",
     '`key.pem` in the data directory, an Ed25519 key made at the first start',

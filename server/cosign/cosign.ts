@@ -10,7 +10,6 @@ import { isLoopback } from '../../merkle/loopback.ts';
 import type { VerifierKey } from '../../merkle/note.ts';
 import { type Policy, type PolicyWitness, quorumMet } from '../../merkle/policy.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
-import type { TlsPool } from '../../merkle/runtime/service/tls-pool.ts';
 import type { ServerError } from '../errors.ts';
 import type { TreeReader } from '../tree/reader.ts';
 import { Confirmation } from './confirmation.ts';
@@ -18,7 +17,7 @@ import { checkHeads, conflictWith, cosignersOf, fetchHead, type HeldHead, showsN
 import { CosignJob } from './job.ts';
 import { type Endpoint, endpointsOf } from './policy.ts';
 import { Witness, type WitnessSettings } from './witness.ts';
-import { type Failed, type FailureReason, isFailed, WitnessClient } from './witness-client.ts';
+import { type Failed, type FailureReason, isFailed, WitnessClient, type WitnessConnections } from './witness-client.ts';
 import type { WitnessMetrics } from './witness-metrics.ts';
 
 /** What the cosigner needs from the log. */
@@ -47,7 +46,7 @@ interface CosignerOptions {
   readonly metrics: WitnessMetrics;
   readonly logger: Logger;
   /** As for `WitnessClient`. */
-  readonly pool?: TlsPool | undefined;
+  readonly outgoing?: WitnessConnections | undefined;
 }
 
 /**
@@ -79,7 +78,7 @@ export class Cosigner {
   /** @throws ServerError `policy` */
   constructor(options: CosignerOptions) {
     this.#options = options;
-    this.#client = new WitnessClient(options.pool);
+    this.#client = new WitnessClient(options.outgoing);
     this.#policy = options.policy;
     const endpoints = endpointsOf(options.policy, options.keys);
     this.#witnesses = endpoints.map((endpoint) => this.#witness(endpoint));
@@ -122,6 +121,11 @@ export class Cosigner {
     if (waited !== undefined && this.#confirmation === undefined) this.#hooks?.confirmed();
     this.#confirm([]);
     this.#decide?.();
+  }
+
+  /** Requests from now on go over these connections. */
+  useConnections(outgoing: WitnessConnections | undefined): void {
+    this.#client.use(outgoing);
   }
 
   /** Whether every witness is on this machine. */

@@ -63,8 +63,8 @@ export async function fetchHead(
   own: OwnLog,
   timeoutMs: number,
 ): Promise<HeldHead | undefined | Failed> {
-  const url = `${endpoint.url}/${originHash(own.origin)}/checkpoint`;
-  const reply = await client.call({ method: 'GET', url, timeoutMs });
+  const path = `${originHash(own.origin)}/checkpoint`;
+  const reply = await client.call({ method: 'GET', endpoint, path, timeoutMs });
   if (isFailed(reply)) return reply;
   if (reply.status === 404) return undefined;
   if (reply.status !== 200) {

@@ -3,6 +3,7 @@ import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { formatVerifierKey, MAX_SIGNATURES, type VerifierKey } from '../../merkle/note.ts';
 import { MAX_POLICY, type Policy, type PolicyWitness, parsePolicy, quorumMet } from '../../merkle/policy.ts';
+import { namedIdOf } from '../../merkle/runtime/config/tls-settings.ts';
 import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { ServerError } from '../errors.ts';
 
@@ -27,6 +28,23 @@ export async function readPolicy(file: string): Promise<Policy> {
   } catch (error) {
     if (error instanceof MerkleError) throw new ServerError('policy', `the policy ${file} is wrong: ${error.message}`);
     throw error;
+  }
+}
+
+/**
+ * A name that the policy does not have is a slip of the pen: the witness that was meant would be checked by the list for all.
+ * @param ids as `outgoing.witnessIds`
+ * @throws ServerError `policy`
+ */
+export function checkWitnessIds({ witnesses }: Policy, ids: readonly string[]): void {
+  for (const item of ids) {
+    const [named] = namedIdOf(item) ?? [];
+    if (named !== undefined && !witnesses.some(({ name }) => name === named)) {
+      throw new ServerError(
+        'policy',
+        `"outgoing.witnessIds" names the witness ${named}, which the policy does not have.`,
+      );
+    }
   }
 }
 

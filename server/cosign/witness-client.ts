@@ -4,8 +4,9 @@
  */
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import type { Outgoing } from '../../merkle/runtime/identity/outgoing.ts';
 import { ConnectionRefused } from '../../merkle/runtime/service/connection-refused.ts';
-import type { TlsPool } from '../../merkle/runtime/service/tls-pool.ts';
+import type { Endpoint } from './policy.ts';
 
 /** Why a witness gave no usable answer: the label of a metric. */
 export type FailureReason =
@@ -41,7 +42,9 @@ export interface Reply {
 
 interface WitnessRequest {
   readonly method: 'GET' | 'POST';
-  readonly url: string;
+  readonly endpoint: Pick<Endpoint, 'url' | 'witnesses'>;
+  /** Below the URL of the endpoint. */
+  readonly path: string;
   readonly body?: Uint8Array;
   readonly timeoutMs: number;
 }
@@ -53,14 +56,22 @@ export function isFailed<T extends object>(value: T | Failed): value is Failed {
   return 'reason' in value;
 }
 
+/** How witnesses are reached, each by its names. */
+export type WitnessConnections = Pick<Outgoing, 'poolOf'>;
+
 export class WitnessClient {
   readonly #http = new HttpAgent({ keepAlive: true });
   readonly #https = new HttpsAgent({ keepAlive: true });
-  readonly #pool: TlsPool | undefined;
+  #outgoing: WitnessConnections | undefined;
 
-  /** @param pool shows an identity, or checks those of witnesses; witnesses by http are then not asked. The caller closes it */
-  constructor(pool?: TlsPool) {
-    this.#pool = pool;
+  /** @param outgoing shows an identity, or checks those of witnesses; witnesses by http are then not asked. The caller closes it */
+  constructor(outgoing?: WitnessConnections) {
+    this.#outgoing = outgoing;
+  }
+
+  /** For the requests from now on. */
+  use(outgoing: WitnessConnections | undefined): void {
+    this.#outgoing = outgoing;
   }
 
   /** Never rejects. */
@@ -75,14 +86,17 @@ export class WitnessClient {
     this.#https.destroy();
   }
 
-  #once({ method, url, body, timeoutMs }: WitnessRequest, retry = true): Promise<Reply | Failed | 'stale'> {
+  #once({ method, endpoint, path, body, timeoutMs }: WitnessRequest, retry = true): Promise<Reply | Failed | 'stale'> {
     return new Promise((resolve) => {
+      const url = `${endpoint.url}/${path}`;
       const secure = url.startsWith('https:');
       const headers = body === undefined ? {} : { 'content-type': 'text/plain', 'content-length': body.length };
       let request: ClientRequest;
       try {
-        if (this.#pool !== undefined && !secure) throw new ConnectionRefused('its URL is not https');
-        const agent = secure ? (this.#pool?.agent() ?? this.#https) : this.#http;
+        if (this.#outgoing !== undefined && !secure) throw new ConnectionRefused('its URL is not https');
+        const agent = secure
+          ? (this.#outgoing?.poolOf(endpoint.witnesses.map(({ name }) => name)).agent() ?? this.#https)
+          : this.#http;
         const options = { method, headers, agent };
         request = (secure ? httpsRequest : httpRequest)(url, options);
       } catch (error) {

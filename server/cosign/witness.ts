@@ -187,7 +187,8 @@ export class Witness {
       const proof = await job.reader.consistencyProof(oldSize, job.size);
       const reply = await this.#client.call({
         method: 'POST',
-        url: `${this.endpoint.url}/add-checkpoint`,
+        endpoint: this.endpoint,
+        path: 'add-checkpoint',
         body: formatAddCheckpoint({ oldSize, proof, note: job.own }),
         timeoutMs: this.#settings.timeoutMs,
       });

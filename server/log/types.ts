@@ -27,7 +27,7 @@ export interface LogOptions {
   /** False while the signing key cannot be reached. */
   readonly signerHealthy: () => boolean;
   /** Has checkpoints cosigned by the witnesses of the policy; undefined for a log without a policy. */
-  readonly cosigner?: Omit<Cosigner, 'loopback' | 'policy' | 'replacePolicy'> | undefined;
+  readonly cosigner?: Omit<Cosigner, 'loopback' | 'policy' | 'replacePolicy' | 'useConnections'> | undefined;
   /**
    * This very start made the log, so that no newer state of it can exist. Any other log with a policy waits until its
    * witnesses confirm that.

@@ -14,7 +14,7 @@ import { openConfiguredOutgoing } from '../../merkle/runtime/identity/outgoing.t
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import { formatAddCheckpoint } from '../../merkle/witness.ts';
 import type { Config } from '../config/load.ts';
-import { endpointsOf, readPolicy } from '../cosign/policy.ts';
+import { checkWitnessIds, endpointsOf, readPolicy } from '../cosign/policy.ts';
 import { type Failed, isFailed, type Reply, WitnessClient } from '../cosign/witness-client.ts';
 import type { FurtherShard } from './chain.ts';
 import { openShardSigner } from './prepare-shard.ts';
@@ -39,18 +39,21 @@ export async function askWitnessesOf(config: Config, shard: FurtherShard, logger
   if (config.policy === undefined) return { witnesses: [], quorum: true };
   const policy = await readPolicy(config.policy);
   if (policy.witnesses.length === 0) return { witnesses: [], quorum: true };
+  checkWitnessIds(policy, config.outgoing.witnessIds);
   const { signer } = await openShardSigner(config, shard, policy, { logger });
   const outgoing = await openConfiguredOutgoing(config.outgoing, logger);
-  const client = new WitnessClient(outgoing?.pool);
+  const client = new WitnessClient(outgoing);
   try {
     const note = encodeUtf8(await signer.sign({ size: 0, root: EMPTY_ROOT }));
     const body = formatAddCheckpoint({ oldSize: 1, proof: [], note });
     const knowing = new Set<PolicyWitness>();
     const witnesses = await Promise.all(
-      endpointsOf(policy, signer.keys).map(async ({ url, name, witnesses: behind }) => {
+      endpointsOf(policy, signer.keys).map(async (endpoint) => {
+        const { name, witnesses: behind } = endpoint;
         const call = {
           method: 'POST',
-          url: `${url}/add-checkpoint`,
+          endpoint,
+          path: 'add-checkpoint',
           body,
           timeoutMs: config.publish.witnessTimeout,
         } as const;

@@ -3,8 +3,9 @@ import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { makeDirDurable } from '../../merkle/runtime/disk/files.ts';
+import { type OutgoingSettings, openConfiguredOutgoing } from '../../merkle/runtime/identity/outgoing.ts';
 import { checkHeads } from '../cosign/heads.ts';
-import { endpointsOf, readPolicy } from '../cosign/policy.ts';
+import { checkWitnessIds, endpointsOf, readPolicy } from '../cosign/policy.ts';
 import { isFailed, WitnessClient } from '../cosign/witness-client.ts';
 import { type LogIdentity, readIdentity, writeIdentity } from '../dir/identity.ts';
 import { layout, openDirStores } from '../dir/layout.ts';
@@ -29,6 +30,8 @@ export interface RestoreOptions extends Omit<CheckOptions, 'verifierKeys'> {
   readonly atLeast: string;
   /** The log's witness policy, where it has one. The backup must extend what the witnesses hold, too. */
   readonly policy?: string | undefined;
+  /** How the log reaches its witnesses. */
+  readonly outgoing?: OutgoingSettings | undefined;
 }
 
 /** The size that a witness of the policy holds of the log, or why the size is unknown. */
@@ -91,7 +94,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreReport> {
       frozen: 'Use a backup that was made afterwards.',
       less: 'Use a newer backup; without one, start a new log with a new origin.',
     });
-    return await askWitnesses(options.policy, newest.identity, tree.reader());
+    return await askWitnesses(options, newest.identity, tree.reader());
   });
   await emptyDir(to);
   for (const { dir, record } of chain) {
@@ -129,22 +132,26 @@ async function withTree<T>(dir: string, work: (tree: CommittedTree) => Promise<T
 
 /** A witness that gives no answer is reported, and does not stop the restore: the lost machine may be the witness's. */
 async function askWitnesses(
-  file: string | undefined,
+  { policy: file, outgoing: settings }: RestoreOptions,
   { origin, verifierKeys }: LogIdentity,
   tree: TreeReader,
 ): Promise<WitnessReport[]> {
   if (file === undefined) return [];
   const keys = verifierKeys.map(parseVerifierKey);
-  const endpoints = endpointsOf(await readPolicy(file), keys);
-  const client = new WitnessClient();
+  const policy = await readPolicy(file);
+  const endpoints = endpointsOf(policy, keys);
+  checkWitnessIds(policy, settings?.witnessIds ?? []);
+  const outgoing = settings && (await openConfiguredOutgoing(settings));
+  const client = new WitnessClient(outgoing);
   try {
     const heads = await checkHeads(client, endpoints, { origin, keys }, WITNESS_TIMEOUT_MS, tree);
     return heads.map(({ name, head }) =>
       head !== undefined && isFailed(head)
-        ? { witness: name, size: undefined, failed: head.text }
+        ? { witness: name, size: undefined, failed: `${head.text}${head.detail ?? ''}` }
         : { witness: name, size: head?.size ?? 0 },
     );
   } finally {
     client.close();
+    await outgoing?.close();
   }
 }

@@ -1,9 +1,11 @@
 /** Opens the connections of a service or a command to others, as they are configured: what is shown to them, and whom is trusted. */
 import { formatPem } from '../../pem.ts';
 import type { Certificate } from '../../x509/certificate.ts';
+import { namedIdOf } from '../config/tls-settings.ts';
 import type { Logger } from '../service/logger.ts';
-import { fileIdentity, svidIdentity, type TlsIdentity } from '../service/tls-identity.ts';
-import { TlsPool } from '../service/tls-pool.ts';
+import type { TlsIdentity } from '../service/tls-files.ts';
+import { fileIdentity, svidIdentity } from '../service/tls-identity.ts';
+import { type ServerRule, TlsPool } from '../service/tls-pool.ts';
 import { readIdentityFile } from './identity-settings.ts';
 import { readAuthorities } from './open-identifier.ts';
 import { spiffeServerRule } from './server-rule.ts';
@@ -15,11 +17,15 @@ export interface OutgoingOptions {
   readonly key?: string | undefined;
   /** In their place, a Workload API whose X.509-SVID is shown. */
   readonly workloadApi?: string | undefined;
+  /** Which SVID of the Workload API; the first one where it is undefined. */
+  readonly svidId?: string | undefined;
   /** Certificates (PEM) of the authorities that certify servers, in the place of the system's. */
   readonly authorities?: readonly string[] | undefined;
   /** Patterns of the SPIFFE IDs of servers, in the place of their host names. */
   readonly spiffeIds: readonly string[];
-  /** Where the bundles for `spiffeIds` come from. */
+  /** By the name of a server: the pattern of its SPIFFE ID, in the place of `spiffeIds`. */
+  readonly idsByName?: ReadonlyMap<string, string> | undefined;
+  /** Where the bundles for `spiffeIds` and `idsByName` come from. */
   readonly bundles?: BundleSettings | undefined;
   /** What stands before `cert` and `key` in the names of the settings or flags, for messages. */
   readonly named: string;
@@ -29,7 +35,10 @@ export interface OutgoingOptions {
 }
 
 export interface Outgoing {
+  /** Connections to servers by `spiffeIds`, or by host name. */
   readonly pool: TlsPool;
+  /** Connections to the server that these names share. It must fit the ID of each name that has one; without any, it is as `pool`. */
+  poolOf(names: readonly string[]): TlsPool;
   /** What is wrong now, one sentence each: no SVID to show, or bundles that are not the newest. */
   problems(): string[];
   close(): Promise<void>;
@@ -37,7 +46,19 @@ export interface Outgoing {
 
 /** @throws RuntimeError `config`, `file`, `svid`, `trust-bundle` */
 export async function openOutgoing(options: OutgoingOptions): Promise<Outgoing> {
-  const { cert, key, workloadApi, authorities, spiffeIds, bundles = {}, named, oneConnection, logger } = options;
+  const {
+    cert,
+    key,
+    workloadApi,
+    svidId,
+    authorities,
+    spiffeIds,
+    bundles = {},
+    named,
+    oneConnection,
+    logger,
+  } = options;
+  const { idsByName = new Map<string, string>() } = options;
   const opened: { close(): Promise<void> }[] = [];
   const close = async () => {
     for (const one of opened.splice(0).reverse()) await one.close();
@@ -45,7 +66,7 @@ export async function openOutgoing(options: OutgoingOptions): Promise<Outgoing> 
   let fileProblem: string | undefined;
   try {
     let identity: TlsIdentity | undefined;
-    if (workloadApi !== undefined) identity = await svidIdentity({ workloadApi }, { logger });
+    if (workloadApi !== undefined) identity = await svidIdentity({ workloadApi, id: svidId }, { logger });
     else if (cert !== undefined && key !== undefined) {
       const onProblem = (problem: string | undefined) => {
         fileProblem = problem;
@@ -54,14 +75,30 @@ export async function openOutgoing(options: OutgoingOptions): Promise<Outgoing> 
     }
     if (identity !== undefined) opened.push(identity);
     let source: BundleSource | undefined;
-    if (spiffeIds.length > 0) {
+    if (spiffeIds.length > 0 || idsByName.size > 0) {
       const { openBundleSource } = await import('./spiffe/open-sources.ts');
       source = await openBundleSource(bundles, { logger });
       opened.push(source);
     }
-    const rule = source && spiffeServerRule(source, spiffeIds);
-    const pool = new TlsPool({ authorities, identity, rule, oneConnection });
-    opened.push({ close: async () => pool.close() });
+    const pools = new Map<string, TlsPool>();
+    opened.push({
+      close: async () => {
+        for (const pool of pools.values()) pool.close();
+      },
+    });
+    // Each list of patterns that a server must fit, one of each list.
+    const poolBy = (lists: readonly (readonly string[])[]) => {
+      const known = JSON.stringify(lists);
+      const rule = source && allOf(lists.map((patterns) => spiffeServerRule(source, patterns)));
+      const pool = pools.get(known) ?? new TlsPool({ authorities, identity, rule, oneConnection });
+      pools.set(known, pool);
+      return pool;
+    };
+    const pool = poolBy([spiffeIds]);
+    const poolOf = (names: readonly string[]) => {
+      const own = new Set(names.flatMap((name) => idsByName.get(name) ?? []));
+      return own.size === 0 ? pool : poolBy([...own].map((pattern) => [pattern]));
+    };
     const problems = () => {
       const all = [fileProblem, source?.problem];
       try {
@@ -71,18 +108,34 @@ export async function openOutgoing(options: OutgoingOptions): Promise<Outgoing> 
       }
       return all.filter((problem) => problem !== undefined);
     };
-    return { pool, problems, close };
+    return { pool, poolOf, problems, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-interface OutgoingSettings extends Pick<OutgoingOptions, 'cert' | 'key' | 'workloadApi' | 'spiffeIds'> {
+/** A server must pass each of these rules. */
+function allOf(rules: readonly ServerRule[]): ServerRule {
+  return {
+    check: (chain, now) => Math.min(...rules.map((rule) => rule.check(chain, now))),
+    onChange: (listener) => {
+      const stops = rules.map((rule) => rule.onChange(listener));
+      return () => {
+        for (const stop of stops) stop();
+      };
+    },
+  };
+}
+
+export interface OutgoingSettings
+  extends Pick<OutgoingOptions, 'cert' | 'key' | 'workloadApi' | 'svidId' | 'spiffeIds'> {
   /** A file (PEM). */
   readonly ca?: string | undefined;
   /** A file of identity settings, with the bundles for `spiffeIds`. */
   readonly identity?: string | undefined;
+  /** Items `NAME=SPIFFE-ID`. */
+  readonly witnessIds?: readonly string[] | undefined;
 }
 
 /**
@@ -91,14 +144,16 @@ interface OutgoingSettings extends Pick<OutgoingOptions, 'cert' | 'key' | 'workl
  */
 export async function openConfiguredOutgoing(
   settings: OutgoingSettings,
-  logger: Logger,
+  logger?: Logger,
 ): Promise<Outgoing | undefined> {
-  const { ca, identity, ...shown } = settings;
+  const { ca, identity, witnessIds = [], ...shown } = settings;
   const { cert, workloadApi, spiffeIds } = shown;
-  if (ca === undefined && cert === undefined && workloadApi === undefined && spiffeIds.length === 0) return undefined;
+  const saysNothing = [ca, cert, workloadApi].every((value) => value === undefined);
+  if (saysNothing && spiffeIds.length + witnessIds.length === 0) return undefined;
+  const idsByName = new Map(witnessIds.flatMap((item) => [namedIdOf(item)].filter((one) => one !== undefined)));
   const authorities = ca === undefined ? undefined : readAuthorities(ca, 'outgoing.ca').map(pemOf);
   const bundles = identity === undefined ? { workloadApi } : readIdentityFile(identity);
-  return await openOutgoing({ ...shown, authorities, bundles, named: 'outgoing.', logger });
+  return await openOutgoing({ ...shown, authorities, idsByName, bundles, named: 'outgoing.', logger });
 }
 
 function pemOf({ der }: Certificate): string {

@@ -8,7 +8,7 @@ import type { BundleSource } from './spiffe/types.ts';
 /**
  * Takes servers with a valid X.509-SVID of one of these IDs.
  *
- * @param patterns of SPIFFE IDs, at least one
+ * @param patterns of SPIFFE IDs; without any, every server is refused
  * @throws MerkleError `bad-rule`
  */
 export function spiffeServerRule(
@@ -21,7 +21,9 @@ export function spiffeServerRule(
       const current = bundles.current();
       const id = checkX509Svid(chain, current, now, nodePrimitives(), 'server');
       if (!tests.some((test) => test(id) === true)) {
-        throw new Error(`the server is ${id.text}, and ${patterns.join(' or ')} is expected`);
+        const expected =
+          patterns.length === 0 ? 'no SPIFFE ID is configured for it' : `${patterns.join(' or ')} is expected`;
+        throw new Error(`the server is ${id.text}, and ${expected}`);
       }
       const authorities = current.get(id.trustDomain)?.x509Authorities ?? [];
       return Math.min(...[...chain, ...authorities].map(({ notAfter }) => notAfter).filter((end) => end >= now));

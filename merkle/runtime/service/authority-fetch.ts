@@ -19,11 +19,7 @@ const NO_BODY = [204, 205, 304];
  * @param authorities certificates in PEM
  */
 export function fetchTrusting(authorities: readonly string[]): typeof fetch {
-  return fetchThrough(new https.Agent({ keepAlive: true, ca: [...authorities], rejectUnauthorized: true }));
-}
-
-/** A `fetch` for https URLs over the connections of `agent`, which checks the servers. Otherwise as `fetchTrusting`. */
-export function fetchThrough(agent: https.Agent): typeof fetch {
+  const agent = new https.Agent({ keepAlive: true, ca: [...authorities], rejectUnauthorized: true });
   return async (input, init = {}) => {
     const url = new URL(String(input));
     if (url.protocol !== 'https:') return await fetch(url, init);

@@ -3,11 +3,26 @@ import type { Server as HttpServer } from 'node:http';
 import { type Server as HttpsServer, Server as TlsServer } from 'node:https';
 import type { Logger } from './logger.ts';
 import type { Reloads } from './reloads.ts';
-import { contextOf, factsOf, readTls, type TlsFacts, type TlsFiles, type TlsPair, TlsWatch } from './tls-files.ts';
-import { svidIdentity, type TlsIdentity } from './tls-identity.ts';
+import {
+  contextOf,
+  factsOf,
+  readTls,
+  type TlsFacts,
+  type TlsFiles,
+  type TlsIdentity,
+  type TlsPair,
+  TlsWatch,
+} from './tls-files.ts';
+import { svidIdentity } from './tls-identity.ts';
 
 /** Where the certificate comes from. */
-export type TlsSource = (TlsFiles & { readonly workloadApi?: undefined }) | { readonly workloadApi: string };
+export type TlsSource = (TlsFiles & { readonly workloadApi?: undefined }) | SvidOfApi;
+
+interface SvidOfApi {
+  readonly workloadApi: string;
+  /** Which of several; the first one where it is undefined. */
+  readonly svidId?: string;
+}
 
 interface ServedOptions {
   /** Ask clients for a certificate, and take any: requests are then refused one by one, in HTTP. Default false. */
@@ -29,7 +44,8 @@ export class ServedTls {
   /** @throws RuntimeError `config`, `file`, `svid` */
   static async open(source: TlsSource, options: ServedOptions): Promise<ServedTls> {
     if (source.workloadApi === undefined) return new ServedTls(options, await readTls(source), { files: source });
-    const svid = await svidIdentity({ workloadApi: source.workloadApi }, { logger: options.logger });
+    const { workloadApi, svidId: id } = source;
+    const svid = await svidIdentity({ workloadApi, id }, { logger: options.logger });
     return new ServedTls(options, svid.current(), { svid });
   }
 
@@ -84,9 +100,15 @@ export class ServedTls {
     this.#servers.push(server);
   }
 
-  /** Reads these files now. @throws RuntimeError `config`, `file`: they cannot be used, and the certificate before stays */
-  async use(source: TlsSource): Promise<void> {
-    if (this.#files !== undefined && source.workloadApi === undefined) await this.#files.use(source);
+  /**
+   * Reads these files now.
+   * @returns whether they are in use: another kind of source needs a restart
+   * @throws RuntimeError `config`, `file`: they cannot be used, and the certificate before stays
+   */
+  async use(source: TlsSource): Promise<boolean> {
+    if (this.#files === undefined || source.workloadApi !== undefined) return false;
+    await this.#files.use(source);
+    return true;
   }
 
   async close(): Promise<void> {

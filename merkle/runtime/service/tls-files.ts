@@ -28,6 +28,15 @@ export interface TlsPair {
   readonly askClients?: boolean;
 }
 
+/** What this end of connections shows of itself. */
+export interface TlsIdentity {
+  /** The newest pair. @throws RuntimeError `svid`: none is valid now */
+  current(): TlsPair;
+  /** Calls the listener after each rotation, until the returned function is called. */
+  onChange(listener: () => void): () => void;
+  close(): Promise<void>;
+}
+
 /**
  * The context of a server. One that asks clients for certificates gives no session tickets: a resumed session keeps the identity of
  * an earlier handshake, also when its certificate has ended. It renegotiates nothing, for one connection has one identity.

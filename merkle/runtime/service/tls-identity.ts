@@ -3,15 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { formatPem } from '../../pem.ts';
 import type { SourceDependencies, Svid, SvidSettings } from '../identity/spiffe/types.ts';
 import { RuntimeError } from '../runtime-errors.ts';
-import { readTls, type TlsPair, TlsWatch } from './tls-files.ts';
-
-export interface TlsIdentity {
-  /** The newest pair. @throws RuntimeError `svid`: none is valid now */
-  current(): TlsPair;
-  /** Calls the listener after each rotation, until the returned function is called. */
-  onChange(listener: () => void): () => void;
-  close(): Promise<void>;
-}
+import { readTls, type TlsIdentity, type TlsPair, TlsWatch } from './tls-files.ts';
 
 interface FileOptions {
   /** The files changed and cannot be used, in one sentence; undefined where they can again. */

@@ -18,7 +18,7 @@ import type { Certificate } from '../../x509/certificate.ts';
 import { peerChain } from '../identity/spiffe/peer-chain.ts';
 import { sendBy } from './authority-fetch.ts';
 import { ConnectionRefused } from './connection-refused.ts';
-import type { TlsIdentity } from './tls-identity.ts';
+import type { TlsIdentity } from './tls-files.ts';
 
 /** A rule for servers in the place of authorities and host names. */
 export interface ServerRule {

@@ -86,23 +86,29 @@ describe('loadConfig', () => {
           : setting.kind === 'list'
             ? setting.name === 'outgoing.spiffeIds'
               ? 'spiffe://example.org/witness/**'
-              : '10.0.0.7'
+              : setting.name === 'outgoing.witnessIds'
+                ? 'w1=spiffe://example.org/w1'
+                : '10.0.0.7'
             : setting.name === 'admin.token'
               ? 'false'
               : setting.name.endsWith('.workloadApi')
                 ? 'unix:///run/agent.sock'
-                : setting.name === 'limits.bodiesBytes'
-                  ? '9MiB'
-                  : setting.name === 'publicUrl' || setting.name === 'secondPlaceS3.endpoint'
-                    ? 'https://log.example.com'
-                    : setting.flag.endsWith('-agent-key')
-                      ? FINGERPRINT
-                      : samples[setting.kind];
+                : setting.name.endsWith('.svidId')
+                  ? 'spiffe://example.org/log'
+                  : setting.name === 'limits.bodiesBytes'
+                    ? '9MiB'
+                    : setting.name === 'publicUrl' || setting.name === 'secondPlaceS3.endpoint'
+                      ? 'https://log.example.com'
+                      : setting.flag.endsWith('-agent-key')
+                        ? FINGERPRINT
+                        : samples[setting.kind];
       // What a setting needs beside it, else it is refused for that.
       const others: Record<string, string> = {};
       const pairOf = (group: string) => ({ [`${group}-cert`]: 'c', [`${group}-key`]: 'k' });
       if (setting.path[0] === 'tls' && setting.kind === 'path') Object.assign(others, pairOf('tls'));
       if (setting.path[0] === 'outgoing' && setting.kind === 'path') Object.assign(others, pairOf('outgoing'));
+      if (setting.name.endsWith('.svidId')) others[`${setting.path[0]}-workload-api`] = 'unix:///run/agent.sock';
+      if (setting.name === 'outgoing.witnessIds') others['outgoing-identity'] = 'i';
       if (setting.name === 'outgoing.spiffeIds') others['outgoing-identity'] = 'i';
       if (setting.name === 'outgoing.identity') others['outgoing-spiffe-ids'] = 'spiffe://example.org/w';
       if (setting.name === 'admin.token') {
@@ -350,6 +356,28 @@ describe('a wrong configuration', () => {
     ['TLS of the admin port without a certificate', { 'admin-tls': 'true' }, '"tls" has no certificate'],
     ['an admin port for nobody', { 'admin-token': 'false' }, 'nobody could call'],
     ['half of an identity', { 'outgoing-key': 'k' }, 'outgoing.cert'],
+    ['an SVID without its Workload API', { 'outgoing-svid-id': 'spiffe://example.org/log' }, 'set both'],
+    [
+      'an SVID beside files',
+      { 'tls-cert': 'c', 'tls-key': 'k', 'tls-svid-id': 'spiffe://example.org/log' },
+      '"tls.svidId" is about "tls.workloadApi"',
+    ],
+    [
+      'an SVID of a whole trust domain',
+      { 'tls-workload-api': '/run/agent.sock', 'tls-svid-id': 'spiffe://example.org/' },
+      '"tls.svidId" is not the SPIFFE ID of a workload',
+    ],
+    [
+      'a witness with two SPIFFE IDs',
+      { 'outgoing-identity': 'i', 'outgoing-witness-ids': 'a=spiffe://example.org/a,a=spiffe://example.org/b' },
+      'names the witness a twice',
+    ],
+    ['a SPIFFE ID of no witness', { 'outgoing-witness-ids': 'spiffe://example.org/a' }, 'outgoing.witnessIds'],
+    [
+      'SPIFFE IDs of witnesses without bundles',
+      { 'outgoing-witness-ids': 'a=spiffe://example.org/a' },
+      'needs the bundles',
+    ],
     ['SPIFFE IDs without bundles', { 'outgoing-spiffe-ids': 'spiffe://example.org/w' }, 'needs the bundles'],
     [
       'a pattern that is none',

@@ -6,17 +6,12 @@
  *
  * Redirects are not followed, as section 7.5.1 lets careful clients do: the configured URL alone gives the bundle.
  */
-import https from 'node:https';
-import { connect, type TLSSocket } from 'node:tls';
 import { MerkleError } from '../../../errors.ts';
 import { printable } from '../../../printable.ts';
 import { parseTrustBundle, type SpiffeBundle } from '../../../spiffe/trust-bundle.ts';
-import { checkX509Svid } from '../../../spiffe/x509-svid.ts';
-import { nodePrimitives } from '../../crypto/node-primitives.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
-import { fetchThrough, fetchTrusting } from '../../service/authority-fetch.ts';
+import { fetchTrusting } from '../../service/authority-fetch.ts';
 import { fetchBounded } from '../../service/fetch.ts';
-import { peerChain } from './peer-chain.ts';
 
 export interface Endpoint {
   readonly url: string;
@@ -47,44 +42,6 @@ export function webFetch(authorities: string): typeof fetch {
   const certificates = authorities.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g);
   if (certificates === null) throw new RuntimeError('config', 'the file of `ca` has no certificate in PEM');
   return fetchTrusting(certificates);
-}
-
-interface SpiffeFetchOptions {
-  /** The ID that the server must prove. */
-  readonly id: string;
-  /** The bundles that prove it, at this moment. */
-  readonly bundles: () => ReadonlyMap<string, SpiffeBundle>;
-  readonly now: () => number;
-}
-
-/** A `fetch` for the profile `https_spiffe`. Each request has a connection of its own, which the newest bundle proves. */
-export function spiffeFetch({ id, bundles, now }: SpiffeFetchOptions): typeof fetch {
-  const check = (socket: TLSSocket) => {
-    const proven = checkX509Svid(peerChain(socket), bundles(), now(), nodePrimitives(), 'server');
-    if (proven.text !== id) throw new MerkleError('bad-spiffe-id', `the server is ${proven.text}, not ${id}`);
-  };
-  return (input, init) => {
-    const agent = new https.Agent({ keepAlive: false });
-    agent.createConnection = (options, done) => {
-      // What Node checks is the name of a host, and the authorities of the web. Here the SVID is checked in its place.
-      const socket = connect({ ...options, rejectUnauthorized: false, checkServerIdentity: () => undefined } as never);
-      // A request that is ended before it has its socket would leave the socket open, and wait for it.
-      const end = () => socket.destroy(new Error('the request was ended'));
-      init?.signal?.addEventListener('abort', end, { once: true });
-      socket.once('error', (error) => done?.(error, undefined as never));
-      socket.once('secureConnect', () => {
-        try {
-          check(socket);
-          done?.(null, socket);
-        } catch (error) {
-          // Without its code, which would stand for the message.
-          socket.destroy(new Error((error as Error).message));
-        }
-      });
-      return undefined as never;
-    };
-    return fetchThrough(agent)(input, init);
-  };
 }
 
 /** @throws RuntimeError `network`, `too-long`, `trust-bundle` */

@@ -5,8 +5,10 @@ import type { SpiffeBundle } from '../../../spiffe/trust-bundle.ts';
 import { readBounded } from '../../disk/bounded.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
 import { SYSTEM_CLOCK } from '../../service/back-off.ts';
+import { TlsPool } from '../../service/tls-pool.ts';
+import { spiffeServerRule } from '../server-rule.ts';
 import { BundleBoard } from './bundle-board.ts';
-import { checkEndpointUrl, spiffeFetch, webFetch } from './bundle-endpoint.ts';
+import { checkEndpointUrl, webFetch } from './bundle-endpoint.ts';
 import { newerOf } from './bundle-order.ts';
 import { EndpointBundle } from './endpoint-bundle.ts';
 import { readBundleFile, readBundleMap, readSvidFiles } from './spiffe-files.ts';
@@ -191,7 +193,7 @@ async function openEndpoint(
   { name, bundle: url, ca, endpointId, bootstrap }: TrustDomainSettings,
   board: BundleBoard,
   { clock = SYSTEM_CLOCK, refresh = REFRESH }: SourceDependencies,
-): Promise<EndpointBundle> {
+): Promise<Closable & Pick<EndpointBundle, 'tried'>> {
   checkEndpointUrl(url);
   if (endpointId !== undefined && ca !== undefined) {
     throw new RuntimeError(
@@ -203,6 +205,7 @@ async function openEndpoint(
     throw new RuntimeError('config', `the trust domain ${name} has \`bootstrap\` without \`endpointId\``);
   }
   let fetch: typeof globalThis.fetch | undefined;
+  let pool: TlsPool | undefined;
   if (ca !== undefined) fetch = webFetch(decodeUtf8(await readBounded(ca, MAX_AUTHORITIES_FILE)));
   if (endpointId !== undefined) {
     const { trustDomain } = parseSpiffeId(endpointId);
@@ -210,7 +213,16 @@ async function openEndpoint(
     // The bundle that was fetched last proves later connections: section 5.2.2.4.
     const bundles = (): ReadonlyMap<string, SpiffeBundle> =>
       board.current.has(trustDomain) || first === undefined ? board.current : new Map([[trustDomain, first]]);
-    fetch = spiffeFetch({ id: endpointId, bundles, now: clock.now });
+    const rule = spiffeServerRule({ current: bundles, onChange: (listener) => board.onChange(listener) }, [endpointId]);
+    pool = new TlsPool({ rule, now: clock.now });
+    fetch = pool.fetch;
   }
-  return new EndpointBundle({ url, trustDomain: name, fetch }, { board, part: name, clock, refresh });
+  const part = new EndpointBundle({ url, trustDomain: name, fetch }, { board, part: name, clock, refresh });
+  return {
+    tried: part.tried,
+    close: async () => {
+      await part.close();
+      pool?.close();
+    },
+  };
 }
