@@ -78,7 +78,12 @@ const ROWS: Readonly<Record<CaErrorCode, Row>> = {
   internal: { status: 500, grpc: INTERNAL },
 };
 
-const OF_IDENTITY = { 401: UNAUTHENTICATED, 403: PERMISSION_DENIED, 503: UNAVAILABLE } as const;
+const OF_IDENTITY = {
+  401: UNAUTHENTICATED,
+  403: PERMISSION_DENIED,
+  429: RESOURCE_EXHAUSTED,
+  503: UNAVAILABLE,
+} as const;
 /** Seconds after which a client may ask again. */
 const RETRY_AFTER = '2';
 
@@ -115,7 +120,7 @@ export function errorAnswer(error: unknown): Answer<string> {
     const headers: Record<string, string> = {};
     // RFC 9110 section 15.5.2: a 401 names what is asked for.
     if (status === 401) headers['www-authenticate'] = 'Bearer';
-    if (status === 503) headers['retry-after'] = RETRY_AFTER;
+    if (status === 503 || status === 429) headers['retry-after'] = RETRY_AFTER;
     return reply(status, OF_IDENTITY[status], error.message, code, headers);
   }
   if (isMalformed(error)) {

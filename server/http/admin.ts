@@ -23,7 +23,7 @@ import { bodyError, errorAnswer, json, refusalAnswer, toRequestError } from './a
 
 const MIN_TOKEN = 16;
 const RETRY = { retryAfter: 1000 };
-const CODES = { 401: 'unauthorized', 403: 'forbidden', 503: 'unavailable' } as const;
+const CODES = { 401: 'unauthorized', 403: 'forbidden', 429: 'caller-rate', 503: 'unavailable' } as const;
 
 interface AdminOptions {
   /** Bearer token of the calls that change the log, at least 16 characters. Undefined: calls with the token are refused. */

@@ -17,7 +17,7 @@ interface GateOptions {
 
 /** How a refusal goes out over HTTP. */
 interface GateRefusal {
-  readonly status: 401 | 403 | 503;
+  readonly status: IdentityError['status'];
   /** For programs. */
   readonly code: IdentityError['code'];
   /** For people: what is wrong, and which rules do not allow it. */
@@ -56,23 +56,29 @@ export class Gate {
     return judgeAccess(this.#policy, caller, call, this.#now(), this.#rates);
   }
 
-  /** Resolves with the caller. @throws IdentityError `not-allowed` with the reasons of the policy, or why nobody is proven to call */
+  /**
+   * Resolves with the caller.
+   * @throws IdentityError `not-allowed` or `caller-rate` with the reasons of the policy, or why nobody is proven to call
+   */
   async admit(request: IncomingMessage, call: AccessCall): Promise<Caller> {
     const caller = await this.identify(request);
     const verdict = this.judge(caller, call);
     if (verdict.allowed === true) return caller;
     const reasons = verdict.reasons.map(({ message, rule }) => (rule === undefined ? message : `${rule}: ${message}`));
-    throw new IdentityError('not-allowed', reasons.join('; '));
+    const { retryAfter } = verdict;
+    if (retryAfter === undefined) throw new IdentityError('not-allowed', reasons.join('; '));
+    throw new IdentityError('caller-rate', reasons.join('; '), { retryAfter });
   }
 
   /** Undefined for an error that is not about the caller. */
   refusalOf(error: unknown): GateRefusal | undefined {
     if (!(error instanceof IdentityError)) return undefined;
-    const { status, code, message } = error;
+    const { status, code, message, data } = error;
+    const { retryAfter = 1 } = data;
     const headers = {
       'cache-control': 'no-store',
       ...(status === 401 && { 'www-authenticate': this.#identifier.challengeFor(error) }),
-      ...(status === 503 && { 'retry-after': '1' }),
+      ...((status === 503 || status === 429) && { 'retry-after': String(retryAfter) }),
     };
     return { status, code, message, headers };
   }

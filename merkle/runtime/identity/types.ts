@@ -29,7 +29,7 @@ export interface Caller {
 
 /**
  * Why a caller is refused, with the HTTP status: 401 where no identity is proven (RFC 9110 section 15.5.2), 403 where it is not enough,
- * 503 where a retry may succeed. docs/identity.md has the same table.
+ * 429 (RFC 6585 section 4) and 503 where a retry may succeed. docs/identity.md has the same table.
  */
 export const IDENTITY_STATUSES = {
   /** The request has neither a client certificate nor a token that the service takes, or more than one. */
@@ -82,6 +82,8 @@ export const IDENTITY_STATUSES = {
   'identity-unavailable': 503,
   /** The identity is proven, and the access policy does not allow the call. */
   'not-allowed': 403,
+  /** The access policy allows the call, and the caller made as many in this minute as its rule gives. A retry may succeed. */
+  'caller-rate': 429,
 } as const;
 
 export type IdentityErrorCode = keyof typeof IDENTITY_STATUSES;
@@ -90,15 +92,16 @@ export type IdentityErrorCode = keyof typeof IDENTITY_STATUSES;
  * A caller is refused. The message is for people: what is wrong and what to do. Neither the message nor the cause holds any part of
  * a token.
  */
-export class IdentityError extends CodedError<IdentityErrorCode> {
+export class IdentityError extends CodedError<IdentityErrorCode, { readonly retryAfter?: number | undefined }> {
   override readonly name = 'IdentityError';
 
-  constructor(code: IdentityErrorCode, message: string, options?: ErrorOptions) {
-    super(code, message, undefined, options);
+  /** @param options `retryAfter`: seconds until a retry may succeed */
+  constructor(code: IdentityErrorCode, message: string, options: ErrorOptions & { readonly retryAfter?: number } = {}) {
+    super(code, message, { retryAfter: options.retryAfter }, options);
   }
 
   /** Of HTTP. */
-  get status(): 401 | 403 | 503 {
+  get status(): (typeof IDENTITY_STATUSES)[IdentityErrorCode] {
     return IDENTITY_STATUSES[this.code];
   }
 }

@@ -30,7 +30,7 @@ export function pageGuard(hosts: readonly string[], setting: string): Guard {
 
 /** Why an operator's call is refused. */
 interface OperatorRefusal {
-  readonly status: 401 | 403 | 503;
+  readonly status: 401 | 403 | 429 | 503;
   readonly message: string;
   readonly headers: Readonly<Record<string, string>>;
 }
