@@ -8,6 +8,7 @@ import { parse } from 'yaml';
 import { publish } from '../../client/trust/tuf/publish.ts';
 import { holders, initSigned, planOf } from '../client/trust/tuf/repository.ts';
 import { writeTls } from '../support/admission-process.ts';
+import { type CaProcess, type CaWorld, makeCaWorld } from '../support/ca-service.ts';
 import { tempDir } from '../support/log.ts';
 import { CLI, run, type ServeProcess, startServer, steleJson } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
@@ -93,6 +94,7 @@ describe('the board', () => {
       'Monitor',
       'Trust',
       'Admission',
+      'Certificate authority',
     ]);
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
@@ -107,9 +109,11 @@ describe('the board', () => {
   });
 });
 
-describe('the metrics of a log with a policy, a witness, a monitor, a TUF repository and an admission webhook', () => {
+describe('the metrics of every service', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
   let log: ServeProcess;
+  let world: CaWorld;
+  let authority: CaProcess;
   const children: ChildProcess[] = [];
   const exposed = new Set<string>();
 
@@ -169,7 +173,9 @@ describe('the metrics of a log with a policy, a witness, a monitor, a TUF reposi
       ['admission', '--policy', at('decide.yaml'), '--trust-quorum-policy', at('quorum'), ...tls, ...free],
       /"adminUrl": "([^"]+)"/,
     );
-    for (const url of [witness, log.adminUrl, monitor, trust, admission]) {
+    world = await makeCaWorld(at('ca'));
+    authority = await world.startCa();
+    for (const url of [witness, log.adminUrl, monitor, trust, admission, authority.adminUrl]) {
       const text = await (await fetch(`${url}/metrics`)).text();
       for (const [, name] of text.matchAll(/^# TYPE (stele_\S+) /gm)) exposed.add(name!);
     }
@@ -182,6 +188,8 @@ describe('the metrics of a log with a policy, a witness, a monitor, a TUF reposi
       child.kill('SIGTERM');
       await ended;
     }
+    await authority?.kill();
+    await world?.close();
     await log?.kill();
     await dir?.remove();
   });
