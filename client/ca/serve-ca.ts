@@ -205,7 +205,8 @@ function caReloads(
     const restart = differ.filter((name) => !changed.includes(name) && !PARTS.includes(group(name)));
     const { limits, leaf } = next;
     const { teams, ct, identity, tokens, access } = isOpen ? next : used;
-    used = { ...used, limits, leaf, teams, ct, identity, tokens, ...(access !== undefined && { access }) };
+    const { access: _, ...kept } = used;
+    used = { ...kept, limits, leaf, teams, ct, identity, tokens, ...(access !== undefined && { access }) };
     live.limits = limits;
     live.leaf = leaf;
     return { changed, restart };

@@ -96,3 +96,14 @@ it('no request fails while the authority reads its files again', async () => {
   expect(statuses.length).toBeGreaterThan(8);
   expect(new Set(statuses)).toEqual(new Set([200]));
 }, 60_000);
+
+it('an access policy that is taken away decides no more, and is a change once', async () => {
+  const changes = () =>
+    [...ca.log().matchAll(/"changed":(\[[^\]]*\]).*"SIGHUP: read again"/g)].map(([, names]) => names).at(-1);
+  await world.configure('limits: { perMinute: 0 }');
+  expect(await reload()).toBe('');
+  expect(changes()).toBe('["access"]');
+  expect(await statusOf('other@example.com')).toBe(200);
+  expect(await reload()).toBe('');
+  expect(changes()).toBe('[]');
+});
