@@ -67,56 +67,38 @@ export function logReloads(options: LogReload): Reloads {
   let config = options.config;
 
   const tls = async (next: Config, reloads: Reloads): Promise<boolean> => {
-    if (port === undefined || next.tls === undefined) return false;
-    try {
-      const isUsed = await port.use(next.tls);
-      reloads.good('certificate');
-      return isUsed;
-    } catch (error) {
-      reloads.fail('certificate', (error as Error).message);
-      return false;
-    }
+    const { tls: source } = next;
+    if (port === undefined || source === undefined) return false;
+    let isUsed = false;
+    await reloads.take('certificate', async () => {
+      isUsed = await port.use(source);
+    });
+    return isUsed;
   };
   const policy = async (next: Config, reloads: Reloads): Promise<boolean> => {
     const cosigners = opened().flatMap(({ cosigner }) => cosigner ?? []);
-    if (cosigners.length === 0 || next.policy === undefined) return false;
-    try {
-      const after = await readPolicy(next.policy);
-      if (after.witnesses.length === 0)
-        throw new Error(`the policy ${next.policy} names no witness: that needs a restart.`);
+    const { policy: file } = next;
+    if (cosigners.length === 0 || file === undefined) return false;
+    return await reloads.take('policy', async () => {
+      const after = await readPolicy(file);
+      if (after.witnesses.length === 0) throw new Error(`the policy ${file} names no witness: that needs a restart.`);
       checkWitnessIds(after, next.outgoing.witnessIds);
       const changed = cosigners.filter(({ policy }) => policyText(policy) !== policyText(after));
       const [before] = changed.map(({ policy }) => policy);
       for (const cosigner of changed) cosigner.replacePolicy(after);
       if (before !== undefined) tellPolicy(logger, before, after);
-      reloads.good('policy');
-      return true;
-    } catch (error) {
-      reloads.fail('policy', (error as Error).message);
-      return false;
-    }
+    });
   };
   // Before the policy: a witness that is new there may need its SPIFFE ID.
-  const outgoing = async (next: Config, reloads: Reloads): Promise<boolean> => {
-    try {
+  const outgoing = (next: Config, reloads: Reloads): Promise<boolean> =>
+    reloads.take('outgoing', async () => {
       for (const log of opened()) await log.useOutgoing(next.outgoing);
-      reloads.good('outgoing');
-      return true;
-    } catch (error) {
-      reloads.fail('outgoing', (error as Error).message);
-      return false;
-    }
-  };
+    });
   const access = async (next: Config, reloads: Reloads): Promise<boolean> => {
-    if (options.access === undefined || next.identity === undefined) return false;
-    try {
-      await options.access.reread(next.identity.access);
-      reloads.good('access policy');
-      return true;
-    } catch (error) {
-      reloads.fail('access policy', (error as Error).message);
-      return false;
-    }
+    const { access: used } = options;
+    const { identity } = next;
+    if (used === undefined || identity === undefined) return false;
+    return await reloads.take('access policy', () => used.reread(identity.access));
   };
   const run = async (reloads: Reloads): Promise<Reloaded> => {
     const next = reread();

@@ -33,25 +33,12 @@ export function witnessReloads({ config, settings, reread, opened, lists, tls, g
   const run = async (reloads: Reloads): Promise<Reloaded> => {
     const next = reread();
     reloads.good('configuration');
-    try {
+    await reloads.take('list of logs', async () => {
       await logs.reload();
       metrics.logs.set(logs.count);
-      reloads.good('list of logs');
-    } catch (error) {
-      reloads.fail('list of logs', (error as Error).message);
-    }
-    try {
-      if (next.tls !== undefined) await tls?.use(next.tls);
-      reloads.good('certificate');
-    } catch (error) {
-      reloads.fail('certificate', (error as Error).message);
-    }
-    try {
-      await gate?.reload();
-      reloads.good('access policy');
-    } catch (error) {
-      reloads.fail('access policy', (error as Error).message);
-    }
+    });
+    await reloads.take('certificate', () => next.tls && tls?.use(next.tls));
+    await reloads.take('access policy', () => gate?.reload());
     // A list that does not answer says so itself.
     void lists.refresh().catch((error: unknown) => logger.error({ err: error }, 'the lists were not read'));
     const differ = differing(used, next, settings);

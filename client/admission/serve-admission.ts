@@ -151,17 +151,8 @@ function admissionReloads({ config, reread }: ServeAdmissionOptions, parts: Part
     const next = reread();
     reloads.good('configuration');
     await reloadDecider(decider, logger);
-    try {
-      await port.use(next.tls);
-    } catch (error) {
-      reloads.fail('certificate', (error as Error).message);
-    }
-    try {
-      await gate?.reload();
-      reloads.good('access policy');
-    } catch (error) {
-      reloads.fail('access policy', (error as Error).message);
-    }
+    await reloads.take('certificate', () => port.use(next.tls));
+    await reloads.take('access policy', () => gate?.reload());
     const differ = differing(used, next, ADMISSION_SETTINGS);
     const changed = differ.filter((name) => LIVE.includes(name.split('.')[0]!));
     const restart = differ.filter((name) => !changed.includes(name));

@@ -188,17 +188,8 @@ function caReloads(
   const run = async (reloads: Reloads): Promise<Reloaded> => {
     const next = reread();
     reloads.good('configuration');
-    const isOpen = await use(next).then(
-      () => true,
-      (error: Error) => {
-        reloads.fail(PARTS_NAME, error.message);
-        return false;
-      },
-    );
-    if (isOpen) reloads.good(PARTS_NAME);
-    if (tls !== undefined && next.tls !== undefined) {
-      await tls.use(next.tls).catch((error: Error) => reloads.fail('certificate', error.message));
-    }
+    const isOpen = await reloads.take(PARTS_NAME, () => use(next));
+    await reloads.take('certificate', () => next.tls && tls?.use(next.tls));
     const differ = differing(used, next, SETTINGS);
     const group = (name: string) => name.split('.')[0]!;
     const changed = differ.filter((name) => LIVE.includes(group(name)) || (isOpen && PARTS.includes(group(name))));

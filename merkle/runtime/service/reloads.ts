@@ -54,6 +54,18 @@ export class Reloads {
     this.#options.logger.error({ part, reason: problem }, `the ${part} was not taken, and the one before stays in use`);
   }
 
+  /** Takes up the part: it is good where `work` resolves. Resolves with whether it did, and never rejects. */
+  async take(part: Part, work: () => unknown): Promise<boolean> {
+    try {
+      await work();
+      this.good(part);
+      return true;
+    } catch (error) {
+      this.fail(part, (error as Error).message);
+      return false;
+    }
+  }
+
   /** The part in use is what its file says. */
   good(part: Part): void {
     if (this.#problems.delete(part)) this.#options.logger.info({ part }, `the ${part} can be used again`);

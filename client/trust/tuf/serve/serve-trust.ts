@@ -154,12 +154,7 @@ function trustReloads({ config, reread, live, refresher, tls, metrics, logger }:
     reloads.good('configuration');
     const isOpen = await useKeys(next, refresher, reloads);
     refresher.hurry();
-    try {
-      if (next.tls !== undefined) await tls?.use(next.tls);
-      reloads.good('certificate');
-    } catch (error) {
-      reloads.fail('certificate', (error as Error).message);
-    }
+    await reloads.take('certificate', () => next.tls && tls?.use(next.tls));
     const differ = differing(used, next, TRUST_SERVE_SETTINGS);
     const isKey = (name: string) => KEYS.includes(name.split('.')[0]!);
     const changed = differ.filter((name) =>
@@ -188,12 +183,5 @@ function trustReloads({ config, reread, live, refresher, tls, metrics, logger }:
 
 /** Opens the keys again, also where the settings are the same: another key may stand in a file of the same name. */
 async function useKeys(config: TrustServeConfig, refresher: Refresher, reloads: Reloads): Promise<boolean> {
-  try {
-    await refresher.use(await openAll(config));
-    reloads.good('key');
-    return true;
-  } catch (error) {
-    reloads.fail('key', (error as Error).message);
-    return false;
-  }
+  return await reloads.take('key', async () => refresher.use(await openAll(config)));
 }
