@@ -4,7 +4,7 @@ import { formatVerifierKey } from '../merkle/note.ts';
 import { fastSha256 } from '../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../merkle/runtime/crypto/verify.ts';
 import { isThere, readFileIfThere } from '../merkle/runtime/disk/files.ts';
-import { lockDir } from '../merkle/runtime/disk/lock.ts';
+import { withDirLock } from '../merkle/runtime/disk/lock.ts';
 import { type AdminCall, offlineOr } from '../merkle/runtime/service/admin-client.ts';
 import type { Config } from './config.ts';
 import { WitnessError } from './errors.ts';
@@ -87,9 +87,5 @@ function whereItRuns<T>(dir: string, offline: () => Promise<T>, online: (admin: 
     error: (message: string, status: number | undefined, options?: ErrorOptions) =>
       new WitnessError(status === 400 ? 'logs' : 'not-running', message, options),
   };
-  const locked = async () => {
-    const { release } = await lockDir(dir);
-    return await offline().finally(release);
-  };
-  return offlineOr(owned, locked, online);
+  return offlineOr(owned, () => withDirLock(dir, offline), online);
 }

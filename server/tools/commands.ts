@@ -4,7 +4,7 @@ import { decodeUtf8 } from '../../merkle/bytes.ts';
 import { parseVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { isThere, makeDirDurable } from '../../merkle/runtime/disk/files.ts';
-import { lockDir } from '../../merkle/runtime/disk/lock.ts';
+import { withDirLock } from '../../merkle/runtime/disk/lock.ts';
 import { type AdminCall, offlineOr } from '../../merkle/runtime/service/admin-client.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
@@ -165,12 +165,7 @@ async function withTree<T>(dir: string, work: (tree: CommittedTree, checkpoint: 
 
 /** Runs `work` on a data directory that no other process has. */
 export async function locked<T>({ data }: Config, work: () => Promise<T>): Promise<T> {
-  const lock = await lockDir(data);
-  try {
-    return await work();
-  } finally {
-    await lock.release();
-  }
+  return await withDirLock(data, work);
 }
 
 /** The log of the data directory, which must be the configured one where an origin is configured. */

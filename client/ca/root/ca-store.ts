@@ -19,7 +19,7 @@ import {
   readFileIfThere,
   writeFileDurable,
 } from '../../../merkle/runtime/disk/files.ts';
-import { lockDir } from '../../../merkle/runtime/disk/lock.ts';
+import { withDirLock } from '../../../merkle/runtime/disk/lock.ts';
 import { type Certificate, parseCertificate } from '../../../merkle/x509/certificate.ts';
 import { ClientError } from '../../errors.ts';
 import { formatPublicKeyPem } from '../../formats/key.ts';
@@ -42,13 +42,7 @@ export class CaStore {
 
   /** Runs `work` while no other process works in the directory. @throws RuntimeError `locked`, `file` */
   async locked<T>(work: () => Promise<T>): Promise<T> {
-    await makeDirDurable(this.dir);
-    const lock = await lockDir(this.dir);
-    try {
-      return await work();
-    } finally {
-      await lock.release();
-    }
+    return await withDirLock(this.dir, work);
   }
 
   /** The path of a file of the team's authority. */

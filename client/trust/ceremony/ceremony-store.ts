@@ -16,13 +16,8 @@
  */
 import { join } from 'node:path';
 import { concat, encodeUtf8 } from '../../../merkle/bytes.ts';
-import {
-  createFileDurable,
-  makeDirDurable,
-  readFileIfThere,
-  writeFileDurable,
-} from '../../../merkle/runtime/disk/files.ts';
-import { lockDir } from '../../../merkle/runtime/disk/lock.ts';
+import { createFileDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
+import { withDirLock } from '../../../merkle/runtime/disk/lock.ts';
 import { ClientError } from '../../errors.ts';
 import { broken, type Ceremony, ceremonyOf } from './ceremony.ts';
 import { MAX_STEP, MAX_STEPS, parseSteps, type Step, stepLine } from './steps.ts';
@@ -54,13 +49,7 @@ export class CeremonyStore {
 
   /** Runs `work` while no other process works in the directory. @throws RuntimeError `locked`, `file` */
   async locked<T>(work: () => Promise<T>): Promise<T> {
-    await makeDirDurable(this.dir);
-    const lock = await lockDir(this.dir);
-    try {
-      return await work();
-    } finally {
-      await lock.release();
-    }
+    return await withDirLock(this.dir, work);
   }
 
   /** @throws ClientError `ceremony` where the file is damaged; RuntimeError `file` */

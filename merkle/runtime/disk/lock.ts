@@ -125,7 +125,17 @@ export async function lockDir(dir: string, onFilesAlone: (warning: string) => vo
   };
 }
 
-/** The same; waits up to 20 seconds while another process holds the directory. @throws as `lockDir` */
+/** Runs `work` while no other process has the directory. @throws as `lockDir`, and what `work` throws */
+export async function withDirLock<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  const lock = await lockDir(dir);
+  try {
+    return await work();
+  } finally {
+    await lock.release();
+  }
+}
+
+/** The same as `lockDir`; waits up to 20 seconds while another process holds the directory. @throws as `lockDir` */
 export async function lockOnceFree(dir: string): Promise<DirLock> {
   const end = performance.now() + PATIENCE_MS;
   for (;;) {
