@@ -3,8 +3,9 @@ import { readFileIfThere } from '../../merkle/runtime/disk/files.ts';
 import { IdentityError } from '../../merkle/runtime/identity/types.ts';
 import { openUncheckedSigner } from '../../merkle/runtime/keys/open-signer.ts';
 import { AccessRates, judgeAccess } from '../../merkle/runtime/policy/access/judge-access.ts';
-import { loadAccessPolicy, MAX_ACCESS_POLICY } from '../../merkle/runtime/policy/access/load-access.ts';
+import { loadAccessPolicy } from '../../merkle/runtime/policy/access/load-access.ts';
 import type { AccessPolicy } from '../../merkle/runtime/policy/access/types.ts';
+import { MAX_POLICY_FILE } from '../../merkle/runtime/policy/policy-values.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { Closers } from '../../merkle/runtime/service/ends.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
@@ -65,7 +66,7 @@ function issuersOf({ teams, identity, tokens }: CaConfig): CaParts['issuers'] {
 }
 
 async function readAccess(file: string): Promise<AccessPolicy> {
-  const bytes = await readFileIfThere(file, MAX_ACCESS_POLICY);
+  const bytes = await readFileIfThere(file, MAX_POLICY_FILE);
   if (bytes === undefined) throw new RuntimeError('config', `the access policy ${file} is not there`);
   return await loadAccessPolicy(bytes, { file, actions: ['issue'] });
 }

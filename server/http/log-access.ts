@@ -4,8 +4,9 @@ import { readSmallFile } from '../../merkle/runtime/config/settings-file.ts';
 import { Gate } from '../../merkle/runtime/identity/gate.ts';
 import { readIdentityFile } from '../../merkle/runtime/identity/identity-settings.ts';
 import { type OpenIdentifier, openIdentifier } from '../../merkle/runtime/identity/open-identifier.ts';
-import { loadAccessPolicy, MAX_ACCESS_POLICY } from '../../merkle/runtime/policy/access/load-access.ts';
+import { loadAccessPolicy } from '../../merkle/runtime/policy/access/load-access.ts';
 import type { AccessPolicy } from '../../merkle/runtime/policy/access/types.ts';
+import { MAX_POLICY_FILE } from '../../merkle/runtime/policy/policy-values.ts';
 import { Closers } from '../../merkle/runtime/service/ends.ts';
 import type { Logger } from '../../merkle/runtime/service/logger.ts';
 import type { Config } from '../config/load.ts';
@@ -82,7 +83,7 @@ export async function checkAccess({ file, access }: IdentityConfig): Promise<voi
 }
 
 async function readAccessPolicy(file: string): Promise<AccessPolicy> {
-  return await loadAccessPolicy(readSmallFile(file, file, MAX_ACCESS_POLICY), {
+  return await loadAccessPolicy(readSmallFile(file, file, MAX_POLICY_FILE), {
     file,
     actions: ['write', 'admin', 'read'],
   });

@@ -1,7 +1,8 @@
 /** Reads what decisions are made by: the policy, the files that it names, and the files of trust. */
 import { resolve } from 'node:path';
-import { loadDecisionPolicy, MAX_DECISION_POLICY } from '../../../merkle/runtime/policy/load-policy.ts';
+import { loadDecisionPolicy } from '../../../merkle/runtime/policy/load-policy.ts';
 import { readKeyText } from '../../../merkle/runtime/policy/policy-signers.ts';
+import { MAX_POLICY_FILE } from '../../../merkle/runtime/policy/policy-values.ts';
 import type { DecisionPolicy } from '../../../merkle/runtime/policy/types.ts';
 import { usage } from '../../errors.ts';
 import type { DecisionBasis, TrustBasis } from '../../policy/decision-basis.ts';
@@ -20,7 +21,7 @@ export async function readBasis(
   const { policy } = options;
   if (policy === undefined) throw usage('say what must hold: --policy with a decision policy (docs/policy.md)');
   const file = policy === STANDARD_INPUT ? inputName(policy) : policy;
-  const bytes = await readWhole(policy, MAX_DECISION_POLICY, 'a decision policy');
+  const bytes = await readWhole(policy, MAX_POLICY_FILE, 'a decision policy');
   const { keyFiles, loaded } = await loadWithKeys(bytes, file);
   return { basis: { policy: { file, bytes }, keyFiles, ...(await readTrustBasis(options)) }, loaded };
 }

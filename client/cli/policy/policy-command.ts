@@ -1,6 +1,7 @@
 /** `stele policy`: what helps to write policies: decision policies, and access policies of services. */
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
+import { MAX_POLICY_FILE } from '../../../merkle/runtime/policy/policy-values.ts';
 import { inputName } from '../input.ts';
 import { print } from '../report.ts';
 import { addEvidenceTrustOptions, type DecideOptions } from './decide-options.ts';
@@ -60,9 +61,9 @@ Example:
 }
 
 async function checkPolicy(file: string, options: { readonly json?: boolean }): Promise<void> {
-  const { loadDecisionPolicy, MAX_DECISION_POLICY } = await import('../../../merkle/runtime/policy/load-policy.ts');
+  const { loadDecisionPolicy } = await import('../../../merkle/runtime/policy/load-policy.ts');
   const { readWhole } = await import('../files.ts');
-  const bytes = await readWhole(file, MAX_DECISION_POLICY, 'a policy');
+  const bytes = await readWhole(file, MAX_POLICY_FILE, 'a policy');
   const { isAccessPolicy } = await import('../../../merkle/runtime/policy/access/is-access-policy.ts');
   if (isAccessPolicy(bytes)) return await checkAccessPolicy(bytes, file, options.json);
   const { name, digest, artifacts, rules, signers } = await loadDecisionPolicy(bytes, { file: inputName(file) });

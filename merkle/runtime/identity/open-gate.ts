@@ -1,7 +1,8 @@
 /** Opens the gate before the calls of a service, from the files that its settings name. */
 import { readSmallFile } from '../config/settings-file.ts';
-import { loadAccessPolicy, MAX_ACCESS_POLICY } from '../policy/access/load-access.ts';
+import { loadAccessPolicy } from '../policy/access/load-access.ts';
 import type { AccessAction, AccessPolicy } from '../policy/access/types.ts';
+import { MAX_POLICY_FILE } from '../policy/policy-values.ts';
 import type { Logger } from '../service/logger.ts';
 import { Gate } from './gate.ts';
 import { readIdentityFile } from './identity-settings.ts';
@@ -53,5 +54,5 @@ export async function openGate(
 }
 
 async function readAccess(file: string, actions: readonly AccessAction[]): Promise<AccessPolicy> {
-  return await loadAccessPolicy(readSmallFile(file, file, MAX_ACCESS_POLICY), { file, actions });
+  return await loadAccessPolicy(readSmallFile(file, file, MAX_POLICY_FILE), { file, actions });
 }

@@ -3,21 +3,19 @@ import { dirname, resolve } from 'node:path';
 import { printable } from '../../printable.ts';
 import { isTypeUri, PREDICATE_TYPES } from '../../rekor/predicate-types.ts';
 import { nearest } from '../config/nearest.ts';
-import { parseYaml, type SettingPath } from '../config/settings-file.ts';
+import type { SettingPath } from '../config/settings-file.ts';
 import { isMapping, type OwnReader, problemText, SettingsWalk, shown } from '../config/settings-walk.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { MAX_ARTIFACT_PATTERN } from './artifact-pattern.ts';
 import { CHECKS } from './checks.ts';
 import { digestOfFile } from './file-digest.ts';
 import { SIGNATURE_TYPE } from './judge-evidence.ts';
+import { HEAD_READERS, parsePolicyFile } from './policy-file.ts';
 import { AGE_ALLOWED, PolicySchema, TYPES_ALLOWED } from './policy-schema.ts';
 import { compileSigners, type NamedSigner, type ReadKeyFile, readKeyText, readSigners } from './policy-signers.ts';
-import { NAME, NAME_ALLOWED, POLICY_VERSION } from './policy-values.ts';
 import { type ConditionText, readConditions } from './read-conditions.ts';
 import type { DecisionPolicy, DecisionRule, EvidenceCheck, PolicySigner } from './types.ts';
 
-/** Largest policy file, in bytes. */
-export const MAX_DECISION_POLICY = 1024 * 1024;
 /** Types of rules that are no predicate types. */
 const OWN_TYPES: readonly string[] = [SIGNATURE_TYPE, 'commit', 'tag'];
 const MAX_TYPES = 16;
@@ -50,7 +48,7 @@ export async function loadDecisionPolicy(
   bytes: Uint8Array,
   { file, readKey = readKeyText }: { readonly file: string; readonly readKey?: ReadKeyFile },
 ): Promise<DecisionPolicy> {
-  const { value, lineOf } = parse(bytes, file);
+  const { value, lineOf } = parsePolicyFile(bytes, (why) => wrong(file, why));
   const where = (at: SettingPath) => `line ${lineOf(at)}`;
   const own: Record<string, OwnReader> = {
     ...OWN,
@@ -80,21 +78,6 @@ export async function loadDecisionPolicy(
     fingerprints: compiled.flatMap((one) => ('fingerprint' in one ? [one.fingerprint] : [])),
     identities: compiled.some((one) => 'identity' in one),
   };
-}
-
-function parse(bytes: Uint8Array, file: string): ReturnType<typeof parseYaml> {
-  if (bytes.length > MAX_DECISION_POLICY) {
-    throw wrong(file, `it has ${bytes.length} bytes, more than ${MAX_DECISION_POLICY}`);
-  }
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw wrong(file, 'it is not UTF-8 text');
-  }
-  const parsed = parseYaml(text);
-  if (parsed.problems.length > 0) throw wrong(file, `it is not valid YAML: ${problemText(parsed.problems)}`);
-  return parsed;
 }
 
 async function compileRule(
@@ -198,14 +181,7 @@ function signersOfChecks(rule: RawRule): readonly string[] {
 }
 
 const OWN: Readonly<Record<string, OwnReader>> = {
-  version: (value, at, walk) =>
-    value === POLICY_VERSION
-      ? value
-      : walk.problem(at, `is ${shown(value)}; this version of Stele reads ${POLICY_VERSION}`),
-  'policy-name': (value, at, walk) =>
-    typeof value === 'string' && NAME.test(value)
-      ? value
-      : walk.problem(at, `is ${shown(value)}; allowed: ${NAME_ALLOWED}`),
+  ...HEAD_READERS,
   types: readTypes,
   age: (value, at, walk) => {
     const [, count, unit] = (typeof value === 'string' && AGE.exec(value)) || [];

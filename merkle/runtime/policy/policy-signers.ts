@@ -20,6 +20,7 @@ import { isMapping, type SettingsWalk, shown } from '../config/settings-walk.ts'
 import { readPublicKey } from '../crypto/public-key.ts';
 import { RuntimeError } from '../runtime-errors.ts';
 import { parseSshPublicKey } from './git/ssh-public-key.ts';
+import { formOf } from './policy-file.ts';
 import { MAX_SIGNERS, SIGNERS_ALLOWED } from './policy-schema.ts';
 import { NAME, NAME_ALLOWED } from './policy-values.ts';
 import type { PolicySigner } from './types.ts';
@@ -29,7 +30,7 @@ const MAX_TEXT = 1024;
 const MAX_EXTENSIONS = 32;
 const TEXT_ALLOWED = 'text, or { pattern: RE2 } that must match the whole text';
 
-/** Each way to name a signer; the first member decides which it is. */
+/** Each way to name a signer, and the members that may stand beside each other. */
 const FORMS: Readonly<Record<string, readonly string[]>> = {
   key: ['key'],
   keyFile: ['keyFile'],
@@ -38,7 +39,6 @@ const FORMS: Readonly<Record<string, readonly string[]>> = {
   identity: ['identity', 'issuer', 'anyIssuer', 'extensions'],
   spiffeId: ['spiffeId'],
 };
-const MEMBERS = [...new Set(Object.values(FORMS).flat())];
 
 type SignerKey = { readonly fingerprint: string; readonly spki?: Uint8Array };
 type SignerIdentity = { readonly rule: IdentityRule } | { readonly identity: IdentityTest };
@@ -84,19 +84,11 @@ function readSigner(
   walk: SettingsWalk,
   readFile: ReadKeyFile,
 ): SignerKey | SignerIdentity | undefined {
-  if (!isMapping(value)) return walk.problem(at, `must be a mapping with ${MEMBERS.join(', ')}`);
-  const before = walk.problems.length;
-  for (const name of Object.keys(value)) if (!MEMBERS.includes(name)) walk.unknown([...at, name], name, MEMBERS);
-  if (walk.problems.length > before) return undefined;
-  const given = Object.entries(FORMS).filter(([, names]) => names.some((name) => Object.hasOwn(value, name)));
-  const [form, ...more] = given;
-  if (form === undefined) return walk.problem(at, `is empty: give one of ${Object.keys(FORMS).join(', ')}`);
-  if (more.length > 0) {
-    return walk.problem(at, `has ${given.map(([name]) => name).join(' and ')}: a signer is named in one way`);
-  }
-  const [name] = form;
-  if (name === 'identity') return readIdentity(value, at, walk);
-  const text = value[name];
+  const named = formOf(value, FORMS, at, walk, 'signer');
+  if (named === undefined) return undefined;
+  const { form: name, members } = named;
+  if (name === 'identity') return readIdentity(members, at, walk);
+  const text = members[name];
   if (typeof text !== 'string') return walk.problem([...at, name], `is ${shown(text)}; allowed: text`);
   try {
     if (name === 'spiffeId') return { identity: compileSvidRule(text) };

@@ -7,6 +7,7 @@ import { isSignerName } from '../../../x509/signer-names.ts';
 import type { SettingPath } from '../../config/settings-file.ts';
 import { isMapping, type SettingsWalk, shown } from '../../config/settings-walk.ts';
 import type { Caller } from '../../identity/types.ts';
+import { formOf } from '../policy-file.ts';
 import { NAME, NAME_ALLOWED } from '../policy-values.ts';
 import { CALLERS_ALLOWED, MAX_CALLERS } from './access-schema.ts';
 import type { AccessCaller } from './types.ts';
@@ -14,14 +15,13 @@ import type { AccessCaller } from './types.ts';
 const MAX_CALLER_TEXT = 1024;
 const TEXT_RULE_ALLOWED = 'text, or { pattern: RE2 } that must match the whole text';
 
-/** Each way to name a caller, and the members that may stand beside each other. The first member decides which it is. */
+/** Each way to name a caller, and the members that may stand beside each other. */
 const FORMS = {
   spiffeId: ['spiffeId'],
   issuer: ['issuer', 'subject', 'email'],
   certificate: ['certificate'],
   fingerprint: ['fingerprint'],
 } as const;
-const MEMBERS: readonly string[] = [...new Set(Object.values(FORMS).flat())];
 
 type Test = (text: string) => boolean;
 /** Compiles a pattern; undefined until the engine for patterns is loaded. */
@@ -59,25 +59,18 @@ function readCaller(
   walk: SettingsWalk,
   compile: PatternTest,
 ): AccessCaller['matches'] | undefined {
-  if (!isMapping(value)) return walk.problem(at, `must be a mapping with ${MEMBERS.join(', ')}`);
-  const before = walk.problems.length;
-  for (const name of Object.keys(value)) if (!MEMBERS.includes(name)) walk.unknown([...at, name], name, MEMBERS);
-  if (walk.problems.length > before) return undefined;
-  const given = Object.entries(FORMS).filter(([, names]) => names.some((name) => Object.hasOwn(value, name)));
-  const [form, ...more] = given;
-  if (form === undefined) return walk.problem(at, `is empty: give one of ${Object.keys(FORMS).join(', ')}`);
-  if (more.length > 0) {
-    return walk.problem(at, `has ${given.map(([name]) => name).join(' and ')}: a caller is named in one way`);
-  }
-  switch (form[0] as keyof typeof FORMS) {
+  const named = formOf(value, FORMS, at, walk, 'caller');
+  switch (named?.form) {
+    case undefined:
+      return undefined;
     case 'spiffeId':
-      return bySpiffeId(value.spiffeId, [...at, 'spiffeId'], walk);
+      return bySpiffeId(named.members.spiffeId, [...at, 'spiffeId'], walk);
     case 'issuer':
-      return byToken(value, at, walk, compile);
+      return byToken(named.members, at, walk, compile);
     case 'certificate':
-      return byCertificate(value.certificate, [...at, 'certificate'], walk, compile);
+      return byCertificate(named.members.certificate, [...at, 'certificate'], walk, compile);
     case 'fingerprint':
-      return byFingerprint(value.fingerprint, [...at, 'fingerprint'], walk);
+      return byFingerprint(named.members.fingerprint, [...at, 'fingerprint'], walk);
   }
 }
 

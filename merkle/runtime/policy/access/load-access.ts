@@ -2,11 +2,11 @@
 import { dirname, resolve } from 'node:path';
 import { printable } from '../../../printable.ts';
 import { nearest } from '../../config/nearest.ts';
-import { parseYaml, type SettingPath } from '../../config/settings-file.ts';
+import type { SettingPath } from '../../config/settings-file.ts';
 import { isMapping, type OwnReader, problemText, SettingsWalk, shown } from '../../config/settings-walk.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
 import { digestOfFile } from '../file-digest.ts';
-import { NAME, NAME_ALLOWED, POLICY_VERSION } from '../policy-values.ts';
+import { HEAD_READERS, parsePolicyFile } from '../policy-file.ts';
 import { type ConditionText, readConditions } from '../read-conditions.ts';
 import { hasTextPattern, type PatternTest, readCallers, readTextTest } from './access-callers.ts';
 import {
@@ -28,8 +28,6 @@ import {
   ENTRY_KINDS,
 } from './types.ts';
 
-/** Largest access policy, in bytes. */
-export const MAX_ACCESS_POLICY = 1024 * 1024;
 /** Longest list of names of callers in a rule. */
 const MAX_NAMES = 64;
 /** The first line of a checkpoint: printable, and it may have spaces (`go.sum database tree`). */
@@ -61,7 +59,7 @@ interface LoadOptions {
  * @throws RuntimeError `access-policy` naming everything that is unknown, wrong or missing
  */
 export async function loadAccessPolicy(bytes: Uint8Array, { file, actions }: LoadOptions): Promise<AccessPolicy> {
-  const { value, lineOf } = parse(bytes, file);
+  const { value, lineOf } = parsePolicyFile(bytes, (why) => wrong(file, why));
   const where = (at: SettingPath) => `line ${lineOf(at)}`;
   const compile = await patternsFor(value);
   const own: Record<string, OwnReader> = {
@@ -82,21 +80,6 @@ export async function loadAccessPolicy(bytes: Uint8Array, { file, actions }: Loa
   for (const [i, rule] of allow.entries()) rules.push(await compileAccessRule(rule, callers, ['allow', i], walk));
   if (walk.problems.length > 0) throw wrong(file, problemText(walk.problems));
   return { name, digest: digestOfFile(bytes), allow: rules };
-}
-
-function parse(bytes: Uint8Array, file: string): ReturnType<typeof parseYaml> {
-  if (bytes.length > MAX_ACCESS_POLICY) {
-    throw wrong(file, `it has ${bytes.length} bytes, more than ${MAX_ACCESS_POLICY}`);
-  }
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw wrong(file, 'it is not UTF-8 text');
-  }
-  const parsed = parseYaml(text);
-  if (parsed.problems.length > 0) throw wrong(file, `it is not valid YAML: ${problemText(parsed.problems)}`);
-  return parsed;
 }
 
 /** Loads the engine for patterns only where there is one: loading it is slow. */
@@ -241,14 +224,7 @@ function readOrigins(value: unknown, at: SettingPath, walk: SettingsWalk): strin
 }
 
 const OWN: Readonly<Record<string, OwnReader>> = {
-  version: (value, at, walk) =>
-    value === POLICY_VERSION
-      ? value
-      : walk.problem(at, `is ${shown(value)}; this version of Stele reads ${POLICY_VERSION}`),
-  'policy-name': (value, at, walk) =>
-    typeof value === 'string' && NAME.test(value)
-      ? value
-      : walk.problem(at, `is ${shown(value)}; allowed: ${NAME_ALLOWED}`),
+  ...HEAD_READERS,
   names: readNames,
   origins: readOrigins,
   kinds: listOf(ENTRY_KINDS satisfies readonly AccessEntryKind[]),

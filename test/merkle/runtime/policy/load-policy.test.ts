@@ -4,7 +4,8 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadDecisionPolicy, MAX_DECISION_POLICY } from '../../../../merkle/runtime/policy/load-policy.ts';
+import { loadDecisionPolicy } from '../../../../merkle/runtime/policy/load-policy.ts';
+import { MAX_POLICY_FILE } from '../../../../merkle/runtime/policy/policy-values.ts';
 import { KEY_A, KEY_B, oneRule, policyOf } from '../../../support/decision-policy.ts';
 
 const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -241,7 +242,7 @@ rules:
 
   it('refuses a file over its limit, and one that is not UTF-8', async () => {
     const load = (bytes: Uint8Array) => loadDecisionPolicy(bytes, { file: 'p' });
-    await expect(load(new Uint8Array(MAX_DECISION_POLICY + 1).fill(0x20))).rejects.toThrow(/more than 1048576/);
+    await expect(load(new Uint8Array(MAX_POLICY_FILE + 1).fill(0x20))).rejects.toThrow(/more than 1048576/);
     await expect(load(Uint8Array.of(0xff))).rejects.toThrow(/not UTF-8/);
   });
 });

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { Caller } from '../../../../../merkle/runtime/identity/types.ts';
-import { loadAccessPolicy, MAX_ACCESS_POLICY } from '../../../../../merkle/runtime/policy/access/load-access.ts';
+import { loadAccessPolicy } from '../../../../../merkle/runtime/policy/access/load-access.ts';
+import { MAX_POLICY_FILE } from '../../../../../merkle/runtime/policy/policy-values.ts';
 import {
   accessPolicyOf,
   certificateCaller,
@@ -213,7 +214,7 @@ allow:
       'a list of 1 to 1000 rules',
     ],
     ['a rule that is no mapping', Buffer.from(`${oneAccessRule()}  - all\n`), 'must be a mapping'],
-    ['too much', Buffer.alloc(MAX_ACCESS_POLICY + 1, 0x20), 'more than'],
+    ['too much', Buffer.alloc(MAX_POLICY_FILE + 1, 0x20), 'more than'],
     ['a key twice', Buffer.from(`${oneAccessRule()}    calls: [admin]\n`), 'unique'],
   ])('refuses a file with %s', async (_what, bytes, why) => {
     await expect(loadAccessPolicy(bytes, { file: 'a.yaml' })).rejects.toMatchObject({
