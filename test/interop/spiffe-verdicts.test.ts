@@ -1,6 +1,6 @@
 /**
  * What go-spiffe, the library of the SPIFFE project, makes of thousands of IDs, trust bundles and SVIDs. Where the two differ, ours
- * refuses, or a row here says why it does not.
+ * refuses, or a row here says why it does not. The file is long because it is tables of cases, which one call of the judge answers.
  */
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';

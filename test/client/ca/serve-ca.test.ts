@@ -1,4 +1,7 @@
-/** The authority as a process, with a log, its witness and an issuer: what it issues, and what it refuses. */
+/**
+ * The authority as a process, with a log, its witness and an issuer: what it issues, and what it refuses. The file is long because
+ * all of it needs that one setting, whose start takes seconds.
+ */
 import { createHash, generateKeyPairSync, sign, X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import http from 'node:http';

@@ -1,6 +1,7 @@
 /**
  * A log and two witnesses that know each other by SVIDs over mutual TLS, as real processes, each with a Workload API of its own (a
- * stand-in, test/support/workload-api.ts). Run `npm run build` first.
+ * stand-in, test/support/workload-api.ts). Run `npm run build` first. The file is long because each test needs these services and
+ * their trust domain.
  */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +33,7 @@ import { silent } from '../../support/silent.ts';
 import { DEADLINE_MS } from '../../support/until.ts';
 import { GOOD, podOf, postReview, reviewOf, TLS, UID } from '../../support/webhook.ts';
 import { startWitness, type WitnessProcess } from '../../support/witness-process.ts';
-import { WorkloadApiServer } from '../../support/workload-api.ts';
+import { WorkloadApiServer, type WorkloadIdentity } from '../../support/workload-api.ts';
 import { TestLog } from '../../witness/helpers.ts';
 
 const passes = <T>(what: () => T | Promise<T>) => vi.waitFor(what, { timeout: DEADLINE_MS, interval: 300 });
@@ -55,10 +56,20 @@ afterEach(async () => {
   await dir.remove();
 });
 
+function identityOf(name: string): WorkloadIdentity {
+  return { id: `spiffe://${domainOf(name)}/part` };
+}
+
+/** Gives the part an SVID that lasts so long from now on; undefined: the usual time. Its lifetime never runs while services start. */
+function shorten(name: string, lifetimeMs: number | undefined): void {
+  const api = apis.get(name)!;
+  api.identities = [{ ...identityOf(name), ...(lifetimeMs !== undefined && { lifetimeMs }) }];
+  api.renew();
+}
+
 /** A part with one identity, `spiffe://NAME.test/part`, from an agent of its own; its bundle is the file NAME.bundle. */
-async function part(name: string, lifetimeMs?: number): Promise<WorkloadApiServer> {
-  const identity = { id: `spiffe://${domainOf(name)}/part`, ...(lifetimeMs !== undefined && { lifetimeMs }) };
-  const api = await WorkloadApiServer.start({ socket: at(`${name}.sock`), identities: [identity] });
+async function part(name: string): Promise<WorkloadApiServer> {
+  const api = await WorkloadApiServer.start({ socket: at(`${name}.sock`), identities: [identityOf(name)] });
   apis.set(name, api);
   await writeBundle(name);
   return api;
@@ -248,7 +259,7 @@ describe('a log and its witnesses by SVIDs', () => {
 
   it('outlive the Workload API until their SVID expires, and recover', async () => {
     for (const name of ['ops', 'other', 'w1']) await part(name);
-    const log = await part('log', 12_000);
+    const log = await part('log');
     const vkey = await newLog();
     const first = await witness('w1', [vkey]);
     await writeFile(at('policy'), `${policyLine(first, 'one')}\nquorum one\n`);
@@ -266,9 +277,15 @@ describe('a log and its witnesses by SVIDs', () => {
     await writeFile(at('before'), 'before');
     await writeFile(at('after'), 'after');
     expect(await write('before')).toMatchObject({ code: 0 });
-    await passes(async () => expect(await readyz()).toMatch(/no identity to show|SVID.*expired|expired.*SVID/));
+    // The next SVID is a short one, and the last before the agent goes again.
+    shorten('log', 5000);
     log.failures.clear();
-    log.renew();
+    await passes(() => expect(log.streams).toBeGreaterThan(0));
+    log.failures.set('FetchX509SVID', grpc.status.UNAVAILABLE);
+    log.cut();
+    await passes(async () => expect(await readyz()).toMatch(/no identity to show|SVID.*expired|expired.*SVID/));
+    shorten('log', undefined);
+    log.failures.clear();
     await passes(async () => expect(await readyz()).not.toMatch(/expired/));
     expect(await write('after')).toMatchObject({ code: 0 });
   });
@@ -297,8 +314,7 @@ describe('a witness', () => {
     });
     expect(await add('ops')).toMatchObject({ status: 403 });
     // Stolen, and over.
-    apis.get('log')!.identities = [{ id: 'spiffe://log.test/part', lifetimeMs: -2000 }];
-    apis.get('log')!.renew();
+    shorten('log', -2000);
     const refused = await add('log');
     expect(refused).toMatchObject({ status: 401, text: expect.stringMatching(/^certificate-expired: /) });
     expect(refused.headers.get('www-authenticate')).toBe('Certificate');
@@ -307,10 +323,10 @@ describe('a witness', () => {
   });
 
   it('looks at the SVID of an open connection at each request', async () => {
-    for (const name of ['ops', 'other', 'w1']) await part(name);
-    await part('log', 6000);
+    for (const name of ['ops', 'other', 'log', 'w1']) await part(name);
     const own = new TestLog('localhost');
     const { url } = await witness('w1', [own.vkey]);
+    shorten('log', 8000);
     const agent = new https.Agent({
       keepAlive: true,
       maxSockets: 1,

@@ -1,7 +1,7 @@
 /**
  * Tokens that must be refused: kinds of attack and of mistake, 20 variants or more of each, with the codes that each kind may end with.
- * They are made with the keys of a real issuer and of a real trust domain, so that a verifier which left out the one check would
- * take them.
+ * The tokens are made with the keys of a real issuer and of a real trust domain, so that a verifier which left out the one check
+ * would take them. The file is long because it is one table, which three services are tried with.
  */
 import { createSign } from 'node:crypto';
 import { MAX_TOKEN } from '../../../../../merkle/runtime/identity/tokens/compact-token.ts';
