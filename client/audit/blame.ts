@@ -1,8 +1,9 @@
 /** Where an entry and the level 0 tile above it disagree, the rest of the tree mostly tells which of them is wrong. */
 import { MerkleError } from '../../merkle/errors.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { type FetchTile, TILE_WIDTH, tilePath, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import { proveLeaf } from '../follow/consistency.ts';
+import { proveLeaf } from '../tiles/tree-proofs.ts';
 import type { AuditHead } from './audit-head.ts';
 import { AuditProblem } from './audit-problem.ts';
 import type { Finding } from './bundle-checker.ts';
@@ -27,7 +28,7 @@ export async function blame(finding: Finding, head: AuditHead, tiles: FetchTile)
 /** Whether a leaf hash is at `index` in the tree, by the hashes beside it. False where the tiles do not tell. */
 async function isLeaf(head: AuditHead, index: number, leafHash: Uint8Array, tiles: FetchTile): Promise<boolean> {
   try {
-    await proveLeaf(head, index, leafHash, tiles);
+    await proveLeaf(head, index, leafHash, tiles, fastSha256);
     return true;
   } catch (error) {
     if (!(error instanceof ClientError || error instanceof MerkleError)) throw error;

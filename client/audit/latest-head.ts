@@ -1,11 +1,12 @@
 /** The current checkpoint of a log, held against the one that an earlier audit has seen. */
 
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
+import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { type FetchTile, TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError, cancelled } from '../errors.ts';
-import { isBeginning, tilesOf } from '../follow/consistency.ts';
 import { standing } from '../follow/signed-head.ts';
+import { isBeginning, tilesOf } from '../tiles/tree-proofs.ts';
 import type { TileSource } from '../tiles/types.ts';
 import type { AuditHead, SeenHead } from './audit-head.ts';
 import { historyProblem, otherTree } from './audit-history.ts';
@@ -69,7 +70,8 @@ async function judge(
   const tiles = tilesOf(source, signal);
   const isProven = state.complete && ofSameSize !== undefined;
   const beginning =
-    isProven || ((await isBeginning(head, last, tiles)) ?? (await isBeginningOfState(head, state, source, tiles)));
+    isProven ||
+    ((await isBeginning(head, last, tiles, fastSha256)) ?? (await isBeginningOfState(head, state, source, tiles)));
   if (beginning === true) {
     return new ClientError(
       'stale',
@@ -102,5 +104,5 @@ async function isBeginningOfState(
     const isKept = hashes !== undefined && tile.index === Math.floor(bundles / TILE_WIDTH ** tile.level);
     return isKept ? hashes : await tiles(tile);
   };
-  return await isBeginning(head, { size, root: levels.rootWith(tail) }, kept);
+  return await isBeginning(head, { size, root: levels.rootWith(tail) }, kept, fastSha256);
 }

@@ -13,8 +13,9 @@ import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { type FetchTile, TILE_WIDTH, tileWidth } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
+import { proveLeaf } from '../tiles/tree-proofs.ts';
 import type { TileSource } from '../tiles/types.ts';
-import { isPrefix, proveLeaf } from './consistency.ts';
+import { isPrefix } from './consistency.ts';
 import type { BadEntry, FeedEntry, FeedSettings, SignedHead } from './types.ts';
 
 interface Chunk {
@@ -141,7 +142,7 @@ async function firstBadEntry(
 /** The inclusion proof of a leaf from a tile. @throws ClientError `corrupt`: the tile is not the tree's */
 async function inclusionHashes(head: SignedHead, index: number, leaf: Uint8Array, tiles: FetchTile) {
   try {
-    return await proveLeaf(head, index, leaf, tiles);
+    return await proveLeaf(head, index, leaf, tiles, fastSha256);
   } catch (cause) {
     if (!(cause instanceof MerkleError)) throw cause;
     const why = `neither the tile nor the bundle of entry ${index} leads to the root that the log signed for size ${head.size}`;

@@ -2,37 +2,16 @@
 import { equal } from '../../merkle/bytes.ts';
 import { MerkleError } from '../../merkle/errors.ts';
 import { type Evidence, verifyEvidence } from '../../merkle/evidence.ts';
-import { rootAt, rootNodes, verifyConsistency, verifyInclusion } from '../../merkle/proof.ts';
+import { rootAt, rootNodes } from '../../merkle/proof.ts';
 import { CompactRange } from '../../merkle/range.ts';
-import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { type FetchTile, proveConsistency, proveInclusion, readTiles, type Tile, tilePath } from '../../merkle/tile.ts';
+import { type FetchTile, proveConsistency, readTiles } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import type { TileSource } from '../tiles/types.ts';
-import { sameTree, type TreeHead } from './signed-head.ts';
+import { isConsistent } from '../tiles/tree-proofs.ts';
+import type { TreeHead } from '../tiles/types.ts';
+import { sameTree } from './signed-head.ts';
 import type { SignedHead } from './types.ts';
-
-/** Tiles of one tree in memory: the right edge of a large tree has 14, a chunk of entries some more. */
-const KEPT = 64;
-
-/**
- * The tiles of `source`. A tile is fetched once while it is among the last 64. Use it for one look only, since it keeps
- * wrong tiles too.
- */
-export function tilesOf(source: TileSource, signal: AbortSignal | undefined): FetchTile {
-  const kept = new Map<string, Promise<Uint8Array>>();
-  return (tile: Tile) => {
-    const path = tilePath(tile);
-    const found = kept.get(path) ?? source.tile(tile, signal);
-    kept.delete(path);
-    kept.set(path, found);
-    if (kept.size > KEPT) kept.delete(kept.keys().next().value!);
-    // Several callers may wait for the tile, and each of them gets the error.
-    found.catch(() => {});
-    return found;
-  };
-}
 
 /**
  * Undefined where `newer` continues `older`; else the evidence that it does not.
@@ -62,7 +41,7 @@ export async function compareTrees(
 
   async function forkBelow(): Promise<Evidence | 'none' | undefined> {
     const hashes = await proveConsistency(first, second, fetchTile, fastSha256);
-    if (isProof({ first, second, firstRoot, secondRoot, hashes })) return 'none';
+    if (isConsistent({ first, second, firstRoot, secondRoot, hashes }, fastSha256)) return 'none';
     const root = rootAt(first, await readTiles(rootNodes(first), second, fetchTile, fastSha256), fastSha256);
     return equal(root, firstRoot) ? undefined : checkedEvidence({ ...shown, proof: { root, hashes } });
   }
@@ -74,35 +53,7 @@ export async function isPrefix(range: CompactRange, head: TreeHead, fetchTile: F
   const [first, firstRoot] = [range.size, range.root()];
   if (first === second) return equal(firstRoot, secondRoot);
   const hashes = await proveConsistency(first, second, fetchTile, fastSha256);
-  return isProof({ first, second, firstRoot, secondRoot, hashes });
-}
-
-/**
- * Whether the tree of `older` is the beginning of the tree of `newer`, which has the same size or a larger one; undefined
- * where the tiles do not tell: they are not there, or are not those of `newer`.
- *
- * @throws ClientError `cancelled`
- */
-export async function isBeginning(
-  older: TreeHead,
-  newer: TreeHead,
-  fetchTile: FetchTile,
-): Promise<boolean | undefined> {
-  const { size: first, root: firstRoot } = older;
-  const { size: second, root: secondRoot } = newer;
-  if (first === 0) return equal(firstRoot, EMPTY_ROOT);
-  if (first === second) return equal(firstRoot, secondRoot);
-  try {
-    const hashes = await proveConsistency(first, second, fetchTile, fastSha256);
-    if (isProof({ first, second, firstRoot, secondRoot, hashes })) return true;
-    const root = rootAt(first, await readTiles(rootNodes(first), second, fetchTile, fastSha256), fastSha256);
-    // Only tiles that lead from another root to that of `newer` show that `older` is another tree.
-    return isProof({ first, second, firstRoot: root, secondRoot, hashes }) ? false : undefined;
-  } catch (error) {
-    const wrongTile = error instanceof MerkleError || (error instanceof ClientError && error.code !== 'cancelled');
-    if (wrongTile) return undefined;
-    throw error;
-  }
+  return isConsistent({ first, second, firstRoot, secondRoot, hashes }, fastSha256);
 }
 
 /** The right edge of the tree of `head`, checked against its root. @throws ClientError `corrupt`; what `fetchTile` throws */
@@ -120,17 +71,6 @@ export async function rangeOf(head: TreeHead, fetchTile: FetchTile): Promise<Com
   throw wrongTiles(head.size);
 }
 
-/**
- * The inclusion proof of `leafHash` at `index` of the tree of `size` entries.
- *
- * @throws MerkleError: the tiles show no such proof; what `tiles` throws
- */
-export async function proveLeaf({ size, root }: TreeHead, index: number, leafHash: Uint8Array, tiles: FetchTile) {
-  const hashes = await proveInclusion(index, size, tiles, fastSha256);
-  verifyInclusion({ index, size, leafHash, root, hashes }, fastSha256);
-  return hashes;
-}
-
 /** The evidence where it holds: a wrong accusation harms more than a missing one. */
 export function checkedEvidence(evidence: Evidence): Evidence | undefined {
   try {
@@ -145,16 +85,6 @@ export function checkedEvidence(evidence: Evidence): Evidence | undefined {
 /** The keys of both, each once. */
 export function keysOf(older: SignedHead | undefined, newer: SignedHead) {
   return [...new Set([...(older?.keys ?? []), ...newer.keys])];
-}
-
-function isProof(claim: Parameters<typeof verifyConsistency>[0]): boolean {
-  try {
-    verifyConsistency(claim, fastSha256);
-    return true;
-  } catch (error) {
-    if (error instanceof MerkleError && error.code === 'bad-proof') return false;
-    throw error;
-  }
 }
 
 function wrongTiles(size: number, cause?: unknown): ClientError {

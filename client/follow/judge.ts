@@ -2,9 +2,10 @@
 import { equal } from '../../merkle/bytes.ts';
 import { EMPTY_ROOT } from '../../merkle/rfc6962.ts';
 import { ClientError } from '../errors.ts';
+import { tilesOf } from '../tiles/tree-proofs.ts';
 import type { TileSource } from '../tiles/types.ts';
 import { isEmptyEnd } from '../trust/last-checkpoint.ts';
-import { checkedEvidence, compareTrees, keysOf, tilesOf } from './consistency.ts';
+import { checkedEvidence, compareTrees, keysOf } from './consistency.ts';
 import { quorumMissing, quorumSeen, standing } from './signed-head.ts';
 import type { Cursor, Fact, FollowedLog, SignedHead } from './types.ts';
 

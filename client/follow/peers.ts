@@ -5,9 +5,10 @@
  */
 import { originHash } from '../../merkle/witness.ts';
 import { ClientError } from '../errors.ts';
-import type { OpenSource, TileSource } from '../tiles/types.ts';
-import { compareTrees, tilesOf } from './consistency.ts';
-import { openHead, sameTree, type TreeHead } from './signed-head.ts';
+import { tilesOf } from '../tiles/tree-proofs.ts';
+import type { OpenSource, TileSource, TreeHead } from '../tiles/types.ts';
+import { compareTrees } from './consistency.ts';
+import { openHead, sameTree } from './signed-head.ts';
 import type { FollowedLog, PeerLook, PeerView, SignedHead, SplitView } from './types.ts';
 
 /** All peers of one log, and what the feed knows of them. */

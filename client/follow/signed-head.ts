@@ -8,12 +8,9 @@ import { quorumMet } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../errors.ts';
-import type { TileSource } from '../tiles/types.ts';
+import type { TileSource, TreeHead } from '../tiles/types.ts';
 import { verifyQuorum } from '../trust/quorum.ts';
 import type { FollowedLog, SignedHead } from './types.ts';
-
-/** The tree that a checkpoint is about. */
-export type TreeHead = Pick<SignedHead, 'size' | 'root'>;
 
 /**
  * The checkpoint in `note`, which one or more of the keys signed.

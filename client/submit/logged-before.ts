@@ -8,11 +8,11 @@ import { leafHash } from '../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import { proveLeaf, tilesOf } from '../follow/consistency.ts';
 import { openSigned } from '../follow/signed-head.ts';
 import { parseJson, string } from '../formats/json.ts';
 import type { LogEntry } from '../formats/log-entry.ts';
 import { openSource } from '../tiles/tiles.ts';
+import { proveLeaf, tilesOf } from '../tiles/tree-proofs.ts';
 import type { LogRequestOptions } from './types.ts';
 
 /**
@@ -39,7 +39,7 @@ export async function entryInTiles(
     const bundle = Math.floor(index / TILE_WIDTH);
     const width = Math.min(TILE_WIDTH, head.size - bundle * TILE_WIDTH);
     const body = parseBundle(await source.entries(bundle, width, signal), width)[index % TILE_WIDTH]!;
-    const hashes = await proveLeaf(head, index, leafHash(body, fastSha256), tilesOf(source, signal));
+    const hashes = await proveLeaf(head, index, leafHash(body, fastSha256), tilesOf(source, signal), fastSha256);
     const { kind, apiVersion } = (parseJson(body, 'the entry', MAX_ENTRY) ?? {}) as Record<string, unknown>;
     return {
       index,

@@ -6,13 +6,12 @@ import { backOffMs, parseRetryAfter, SYSTEM_CLOCK } from '../../merkle/runtime/s
 import { type Fetched, fetchBounded } from '../../merkle/runtime/service/fetch.ts';
 import { ClientError, cancelled } from '../errors.ts';
 import { tlsAdvice } from '../tls-advice.ts';
+import { fileOf, filesInEitherPlace, isRetriable } from './log-places.ts';
 import type { Files, SourceOptions } from './types.ts';
 
 const BACK_OFF = { firstMs: 250, longestMs: 10_000, longestAskedMs: 10_000 };
-const NOT_IMPLEMENTED = 501;
 /** RFC 9111 section 5.2.1.4, and section 5.4 for caches of HTTP/1.0. */
 const PAST_CACHES = { 'cache-control': 'no-cache', pragma: 'no-cache' };
-const API = '/api/v2';
 
 /** @param base as `parseLogUrl` returns it: without a slash at its end */
 function httpFiles(base: string, options: SourceOptions): Files {
@@ -24,37 +23,18 @@ function httpFiles(base: string, options: SourceOptions): Files {
       const url = `${base}/${path}`;
       const ask = (from: string, more?: object) =>
         patiently(from, { limit, timeoutMs, headers: { ...headers, ...more }, signal, fetch }, retries);
-      if (!fresh) return content(url, await ask(url));
+      if (!fresh) return fileOf(url, await ask(url));
       // A cache may ignore what the header asks for, but not know the answer to a query that is new.
       const unknown = await ask(`${url}?no-cache=${randomBytes(8).toString('hex')}`, PAST_CACHES);
-      return content(url, unknown.status === 200 ? unknown : await ask(url, PAST_CACHES));
+      return fileOf(url, unknown.status === 200 ? unknown : await ask(url, PAST_CACHES));
     },
     async close() {},
   };
 }
 
-/**
- * The files of a log by the URL that clients write to. They lie at that URL, as c2sp.org/tlog-tiles has them, or below its
- * `/api/v2`, as Rekor's API v2 has them. The place that has the checkpoint serves everything else.
- */
+/** The files of a log by the URL that clients write to. */
 export function logFiles(base: string, options: SourceOptions): Files {
-  const root = httpFiles(base, options);
-  if (base.endsWith(API)) return root;
-  const api = httpFiles(`${base}${API}`, options);
-  let found: Files | undefined;
-  return {
-    ...root,
-    async get(path, limit, signal, fresh) {
-      if (found !== undefined) return await found.get(path, limit, signal, fresh);
-      for (const files of [root, api]) {
-        const bytes = await files.get(path, limit, signal, fresh);
-        if (bytes === undefined) continue;
-        if (path === 'checkpoint') found = files;
-        return bytes;
-      }
-      return undefined;
-    },
-  };
+  return filesInEitherPlace(base, (place) => httpFiles(place, options));
 }
 
 /** The reply to a request that is made up to `retries` more times where that may help. */
@@ -62,7 +42,7 @@ async function patiently(url: string, request: Parameters<typeof fetchBounded>[1
   for (let attempt = 1; ; attempt++) {
     const outcome = await once(url, request);
     const reply = outcome instanceof ClientError ? undefined : outcome;
-    if (reply !== undefined && !retriable(reply.status)) return reply;
+    if (reply !== undefined && !isRetriable(reply.status)) return reply;
     if (attempt > retries) {
       if (outcome instanceof ClientError) throw outcome;
       const tries = `asked ${attempt} ${attempt === 1 ? 'time' : 'times'}`;
@@ -86,22 +66,4 @@ async function once(url: string, request: Parameters<typeof fetchBounded>[1]): P
     if (advice !== undefined) throw new ClientError('network', `${url} cannot be used: ${advice}`, { cause });
     return new ClientError('network', printable(cause.message), { cause });
   }
-}
-
-function content(url: string, { status, bytes }: Fetched): Uint8Array | undefined {
-  if (status === 200) return bytes;
-  if (status === 404 || status === 410) return undefined;
-  if (status >= 300 && status < 400) {
-    const why = `${url} answers with a redirect (status ${status}), which is not followed`;
-    throw new ClientError('bad-reply', `${why}: give the address that it leads to, if you trust it`);
-  }
-  if (status === NOT_IMPLEMENTED) {
-    const what = 'this server does not serve the files of its log: give the URL or the directory where they are';
-    throw new ClientError('refused', `${url} answers with status ${status}: ${what}`);
-  }
-  throw new ClientError('refused', `${url} answers with status ${status}`);
-}
-
-function retriable(status: number): boolean {
-  return status === 408 || status === 429 || (status >= 500 && status !== NOT_IMPLEMENTED);
 }

@@ -37,6 +37,14 @@ export interface TileSource {
   close(): Promise<void>;
 }
 
+/** The tree that a checkpoint is about. */
+export interface TreeHead {
+  /** Number of entries. */
+  readonly size: number;
+  /** 32 bytes. */
+  readonly root: Uint8Array;
+}
+
 /** Opens the log at a URL or in a directory. @throws ClientError `usage` where the location is neither */
 export type OpenSource = (location: string) => TileSource;
 

@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net';
 import { ClientError } from '../../client/errors.ts';
 import { canonicalEntry, type Signed } from '../../client/formats/entry-request.ts';
 import type { LogEntry } from '../../client/formats/log-entry.ts';
-import { sourceOf } from '../../client/tiles/tiles.ts';
+import { sourceOf } from '../../client/tiles/tile-source.ts';
 import type { TileSource } from '../../client/tiles/types.ts';
 import { encodeBundle } from '../../merkle/bundle.ts';
 import { concat, encodeUtf8 } from '../../merkle/bytes.ts';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { openHead } from '../../../client/follow/signed-head.ts';
 import type { Fact, FollowedLog } from '../../../client/follow/types.ts';
-import { sourceOf } from '../../../client/tiles/tiles.ts';
+import { sourceOf } from '../../../client/tiles/tile-source.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { formatCheckpoint } from '../../../merkle/checkpoint.ts';
 import { verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AlertKind } from '../../../client/monitor/types.ts';
-import { sourceOf } from '../../../client/tiles/tiles.ts';
+import { sourceOf } from '../../../client/tiles/tile-source.ts';
 import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { parseEntryEvidence, verifyEntryEvidence } from '../../../merkle/entry-evidence.ts';
 import { parseEvidence, verifyEvidence } from '../../../merkle/evidence.ts';
