@@ -15,6 +15,7 @@ import { isThere } from '../../merkle/runtime/disk/files.ts';
 import { lockDir } from '../../merkle/runtime/disk/lock.ts';
 import { Closers } from '../../merkle/runtime/service/ends.ts';
 import { ClientError, usage } from '../errors.ts';
+import { readLocation } from '../follow/store/read-location.ts';
 import { openSource } from '../tiles/tiles.ts';
 import type { TileSource } from '../tiles/types.ts';
 import { LastingQueue } from './alerts/lasting.ts';
@@ -26,7 +27,6 @@ import { MonitorMetrics } from './monitor-metrics.ts';
 import { Monitor, type MonitorEvent } from './run.ts';
 import { AckStore } from './store/ack-store.ts';
 import { EvidenceFiles } from './store/evidence-files.ts';
-import { readLocation } from './store/read-location.ts';
 import { StateStore } from './store/state-store.ts';
 import { TrustWatch } from './trust-watch.ts';
 

@@ -26,7 +26,7 @@ async function printLogs(options: TlsOptions & { readonly config: string }): Pro
   const [{ loadMonitorConfig }, { readShards }, { readLocation }] = await Promise.all([
     import('../../monitor/config/load-monitor.ts'),
     import('../../follow/shards.ts'),
-    import('../../monitor/store/read-location.ts'),
+    import('../../follow/store/read-location.ts'),
   ]);
   const { logs, shards } = loadMonitorConfig(options.config, followedDirs({}));
   const fetch = await fetchOf(options);

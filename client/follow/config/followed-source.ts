@@ -1,10 +1,10 @@
 /** A followed TUF repository as the source of a monitor's logs: which they are, their keys, and the policy for them. */
 import { parsePolicy } from '../../../merkle/policy.ts';
 import { ClientError } from '../../errors.ts';
-import type { ShardSource } from '../../follow/types.ts';
 import { MONITOR_CONFIG_TARGET, POLICY_TARGET, TRUSTED_ROOT_TARGETS } from '../../trust/tuf/followed-targets.ts';
 import { type FollowedTrust, loadTrust } from '../../trust/tuf/load-trust.ts';
 import { notFollowed, TrustStore } from '../../trust/tuf/trust-store.ts';
+import type { ShardSource } from '../types.ts';
 
 /**
  * @param dir the local directory of the repository, which somebody else updates. Each read takes what is there then; the policy

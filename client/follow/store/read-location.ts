@@ -1,4 +1,4 @@
-/** Small files that the monitor reads again and again, from the disk or over HTTP. */
+/** Small files that a service reads again and again, from the disk or over HTTP. */
 
 import { printable } from '../../../merkle/printable.ts';
 import { readBounded } from '../../../merkle/runtime/disk/bounded.ts';
