@@ -64,6 +64,15 @@ const REQUEST_ERRORS = {
   'empty-root': { status: 422, message: 'the root of a checkpoint of size 0 is not the hash of the empty tree' },
   proof: { status: 422, message: asGiven },
   'other-root': { status: 422, message: 'the last cosigned checkpoint of this size has another root' },
+  /** What the checkpoint is over does not hold (judge.ts). */
+  wrong: { status: 422, message: asGiven },
+  /** Whether what the checkpoint is over holds is not known yet (judge.ts). */
+  undecided: {
+    status: 503,
+    retry: true,
+    message: (why: string, _retryAfter: number) => why,
+    data: (_why: string, retryAfter: number) => ({ retryAfter }),
+  },
   'rate-limited': {
     status: 429,
     retry: true,

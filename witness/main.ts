@@ -11,6 +11,7 @@ import { ServedTls } from '../merkle/runtime/service/served-tls.ts';
 import { createAdminApp } from './admin.ts';
 import { type Config, SETTINGS } from './config.ts';
 import { createApp } from './http.ts';
+import type { Judge } from './judge.ts';
 import { ListUpdates } from './list-updates.ts';
 import { listLogs } from './listing.ts';
 import { openWitness } from './open.ts';
@@ -19,6 +20,7 @@ import { witnessReloads } from './reload.ts';
 
 export { addLog, checkEvidence, disableLog, type EvidenceReport, listKnownLogs } from './commands.ts';
 export { type Config, loadConfig, SETTINGS } from './config.ts';
+export type { Judge } from './judge.ts';
 export type { Listing } from './listing.ts';
 
 /** Milliseconds that a shutdown waits for the replies under way. */
@@ -54,6 +56,8 @@ interface ServeOptions {
   readonly acceptClock?: boolean;
   /** Reads the configuration of a reload; by default it is the one of the start. */
   readonly reread?: () => Config;
+  /** What must hold beyond the rules of a witness. */
+  readonly judge?: Judge;
 }
 
 /** Starts the witness of `config` on its public and its admin port. Throws `WitnessError` and `RuntimeError`. */
@@ -61,6 +65,7 @@ export async function serveWitness({
   config,
   acceptClock = false,
   reread = () => config,
+  judge,
 }: ServeOptions): Promise<WitnessServer> {
   const logger = makeLogger(config.log);
   const { failed, fail } = failure();
@@ -83,6 +88,7 @@ export async function serveWitness({
     logger,
     onFatal: fail,
     acceptClock,
+    judge,
     beforeMaking: () =>
       tryPorts([
         ['listen', config.listen],
@@ -101,11 +107,16 @@ export async function serveWitness({
     const used = witnessReloads({ config, settings: SETTINGS, reread, opened, lists, tls, gate: guarded, logger });
     reloads = used;
     const hosts = [config.admin.host, ...config.admin.hosts];
-    const alarms = () => [...used.alarms(), ...(guarded?.problems() ?? []), ...(outgoing?.problems() ?? [])];
+    const alarms = () => [
+      ...used.alarms(),
+      ...(guarded?.problems() ?? []),
+      ...(outgoing?.problems() ?? []),
+      ...(judge?.alarms() ?? []),
+    ];
     const disk = freeSpace(config.data, config.readiness.minFree, 'readiness.minFree');
     metrics.diskFree = disk.bytes;
     const secure = config.admin.tls ? { gate, tls: tls?.pair } : {};
-    const notReady = () => [...disk.reasons(), ...(tls?.problems() ?? [])];
+    const notReady = () => [...disk.reasons(), ...(tls?.problems() ?? []), ...(judge?.notReady() ?? [])];
     const options = { token: adminToken, ...secure, hosts, list, lists, alarms, notReady };
     const admin = createAdminApp(witness, logs, options, metrics, logger);
     if (config.admin.tls) tls?.serve(admin.server);

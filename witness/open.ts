@@ -14,6 +14,7 @@ import type { Config, LiveSettings } from './config.ts';
 import { WitnessError } from './errors.ts';
 import { EvidenceFiles } from './evidence.ts';
 import { checkIdentity, layout, nameOf, readIdentity, writeIdentity } from './identity.ts';
+import type { Judge } from './judge.ts';
 import { openKeys } from './keys.ts';
 import { Logs } from './logs.ts';
 import { Metrics } from './metrics.ts';
@@ -49,6 +50,8 @@ export interface OpenOptions {
   readonly acceptClock?: boolean;
   readonly clocks?: Clocks;
   readonly monotonic?: () => number;
+  /** What must hold beyond the rules of a witness. */
+  readonly judge?: Judge | undefined;
   /** Called once all that is configured was read and checked, and before anything is made. What it throws ends the start. */
   readonly beforeMaking?: () => Promise<void>;
 }
@@ -58,7 +61,7 @@ export interface OpenOptions {
  * key and no name behind. Throws `WitnessError` and `RuntimeError`.
  */
 export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
-  const { logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), monotonic } = options;
+  const { logger, onFatal, openStore = WitnessStore.open, metrics = new Metrics(), monotonic, judge } = options;
   const config = { ...options.config, name: await nameOf(options.config.data, options.config.name) };
   const { data } = config;
   const live: LiveSettings = { limits: config.limits, rateLimit: config.rateLimit };
@@ -137,8 +140,10 @@ export async function openWitness(options: OpenOptions): Promise<OpenWitness> {
       metrics,
       logger,
       clock,
+      judge,
       ...(monotonic && { monotonic }),
     });
+    judge?.measure(metrics);
     closers.add(() => witness.idle());
     // Nobody may ask for a while, and the operator should know.
     const watch = setInterval(() => clock.wrong(), CLOCK_WATCH_MS).unref();

@@ -25,6 +25,7 @@ import type { LiveSettings } from './config.ts';
 import { RequestError, requestError, WitnessError } from './errors.ts';
 import { type EvidenceFiles, findEvidence, type Offered, signedBy } from './evidence.ts';
 import { FairQueue } from './fair-queue.ts';
+import type { Doubt, Judge } from './judge.ts';
 import type { WitnessKey } from './keys.ts';
 import type { KnownLog, Logs } from './logs.ts';
 import type { Metrics } from './metrics.ts';
@@ -54,7 +55,12 @@ interface WitnessOptions {
   readonly clock: WitnessClock;
   /** Milliseconds that never go back. */
   readonly monotonic?: () => number;
+  /** What must hold beyond the rules of a witness. */
+  readonly judge?: Pick<Judge, 'judge'> | undefined;
 }
+
+/** Seconds after which a checkpoint that could not be judged is worth another request. */
+const JUDGE_AGAIN_S = 5;
 
 export class Witness {
   readonly #options: WitnessOptions;
@@ -156,8 +162,18 @@ export class Witness {
     if (request.oldSize > offered.size) {
       throw requestError('old-too-large', request.oldSize);
     }
-    const lines = await this.#inTurn(log.origin, () => this.#next(log, request, offered, perDay, root));
+    const doubt = await this.#doubtOf(request, offered);
+    const lines = await this.#inTurn(log.origin, () => this.#next(log, request, offered, perDay, root, doubt));
     return formatCosignatures(lines);
+  }
+
+  /** What the judge says. It may wait, so the requests about the log do not wait for each other meanwhile. */
+  async #doubtOf({ oldSize }: AddCheckpoint, offered: Offered): Promise<Doubt | undefined> {
+    const { judge } = this.#options;
+    if (judge === undefined) return undefined;
+    const size = this.#store().get(offered.origin)?.size ?? 0;
+    if (oldSize !== size) throw requestError('conflict', size);
+    return await judge.judge(offered);
   }
 
   #logOf(body: Uint8Array): KnownLog {
@@ -184,6 +200,7 @@ export class Witness {
     offered: Offered,
     perDay: number | undefined,
     root: Uint8Array | undefined,
+    doubt: Doubt | undefined,
   ): Promise<readonly NoteSignature[]> {
     const { keys, metrics } = this.#options;
     this.#checkKnown(offered);
@@ -196,6 +213,9 @@ export class Witness {
       if (error instanceof RequestError && error.code === 'proof') metrics.proofFailures.inc();
       throw error;
     }
+    // After the step, so that two histories are found whatever the judge says.
+    if (doubt?.final === true) throw requestError('wrong', doubt.why);
+    if (doubt !== undefined) throw requestError('undecided', doubt.why, JUDGE_AGAIN_S);
     const timestamp = this.#options.clock.now();
     const given = stored?.text === offered.text ? this.#given(stored, timestamp) : undefined;
     if (given !== undefined) return given;
