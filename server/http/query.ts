@@ -7,11 +7,12 @@ import { DIGEST_ALGORITHM } from '../../merkle/rekor/hashes.ts';
 import { LOGGED_KEY_DETAILS } from '../../merkle/rekor/key-details.ts';
 import { toBase64 } from '../../merkle/runtime/base64.ts';
 import type { Call } from '../../merkle/runtime/service/app.ts';
+import type { DocumentedRoute } from '../../merkle/runtime/service/openapi.ts';
 import { requestError } from '../errors.ts';
 import { ANY_ORIGIN, json } from './answers.ts';
 import type { HttpContext } from './context.ts';
 import { EntryEncoder, KIND_VERSION } from './entry.ts';
-import { type DocumentedRoute, docs, EntryParams, SizesQuery } from './route-docs.ts';
+import { docs, EntryParams, SizesQuery } from './route-docs.ts';
 
 /** What a client needs to choose a key. */
 const KEY_TYPES = LOGGED_KEY_DETAILS.map(({ name, number, hash }) => ({

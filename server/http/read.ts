@@ -7,12 +7,13 @@
 import type { IncomingMessage } from 'node:http';
 import { MerkleError } from '../../merkle/errors.ts';
 import type { Answer } from '../../merkle/runtime/service/http-server.ts';
+import type { DocumentedRoute } from '../../merkle/runtime/service/openapi.ts';
 import { parseEntryBundlePath, parseTilePath } from '../../merkle/tile.ts';
 import { requestError } from '../errors.ts';
 import { ANY_ORIGIN } from './answers.ts';
 import { acceptsGzip } from './compress.ts';
 import type { HttpContext } from './context.ts';
-import { type DocumentedRoute, docs } from './route-docs.ts';
+import { docs } from './route-docs.ts';
 
 /** A shared cache may take the load of many pollers, but no client should see an old tree for long. */
 const FRESH = 'public, max-age=1';

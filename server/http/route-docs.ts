@@ -2,22 +2,8 @@
  * The routes' descriptions, for OpenAPI: the schemas of TypeBox are JSON Schema. Only the parameters of a query are checked
  * against theirs; ingest checks the bodies in its workers.
  */
-import { type TObject, Type } from 'typebox';
-import type { Route } from '../../merkle/runtime/service/app.ts';
-
-interface RouteDocs {
-  readonly summary: string;
-  readonly description?: string;
-  readonly tags: readonly string[];
-  readonly params?: TObject;
-  readonly query?: TObject;
-  readonly body?: { readonly content: unknown };
-  readonly response: Readonly<Record<string, unknown>>;
-}
-
-export interface DocumentedRoute extends Route {
-  readonly docs: RouteDocs;
-}
+import { Type } from 'typebox';
+import type { RouteDocs } from '../../merkle/runtime/service/openapi.ts';
 
 /** A whole number in decimal without leading zeroes, as text; its upper bound is for `parseDecimal`. */
 const NumberText = Type.String({ pattern: '^(0|[1-9][0-9]{0,15})$' });

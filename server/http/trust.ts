@@ -2,8 +2,9 @@
 import type { Call } from '../../merkle/runtime/service/app.ts';
 import type { Answer } from '../../merkle/runtime/service/http-server.ts';
 import type { Mirror } from '../../merkle/runtime/service/mirror.ts';
+import type { DocumentedRoute } from '../../merkle/runtime/service/openapi.ts';
 import { requestError } from '../errors.ts';
-import { type DocumentedRoute, docs } from './route-docs.ts';
+import { docs } from './route-docs.ts';
 
 const PREFIX = '/trust/';
 

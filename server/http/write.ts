@@ -6,12 +6,13 @@
 import { MAX_ENTRY } from '../../merkle/bundle.ts';
 import type { Call } from '../../merkle/runtime/service/app.ts';
 import type { Answer } from '../../merkle/runtime/service/http-server.ts';
+import type { DocumentedRoute } from '../../merkle/runtime/service/openapi.ts';
 import { REQUEST_ERRORS, requestError } from '../errors.ts';
 import type { Encoding, Outcome, Writer } from '../types.ts';
 import { json, secondsOf } from './answers.ts';
 import type { HttpContext } from './context.ts';
 import { EntryEncoder } from './entry.ts';
-import { type DocumentedRoute, docs } from './route-docs.ts';
+import { docs } from './route-docs.ts';
 
 const ENTRIES = '/api/v2/log/entries';
 const PROTOBUF = 'application/x-protobuf';

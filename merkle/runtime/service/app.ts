@@ -32,7 +32,7 @@ export interface Call {
 
 export interface Route {
   /** A route for GET takes HEAD as well. */
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** As find-my-way writes it: `:name` is one part of the path, `*` the rest, `::` a colon. */
   readonly path: string;
   readonly answer: (call: Call) => Answer | Promise<Answer>;
@@ -233,7 +233,7 @@ function shortcut(routes: readonly Route[]): (request: IncomingMessage) => Found
   const whole = { GET: new Map<string, Found>(), POST: new Map<string, Found>() };
   const below: [prefix: string, found: Found][] = [];
   for (const route of routes) {
-    if (route.path.replace('::', '').includes(':')) continue;
+    if (route.method === 'DELETE' || route.path.replace('::', '').includes(':')) continue;
     const path = plainPath(route);
     const found = { route, params: {}, query: {} };
     if (path.endsWith('/*')) below.push([path.slice(0, -1), found]);
