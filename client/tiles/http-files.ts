@@ -6,7 +6,7 @@ import { backOffMs, parseRetryAfter, SYSTEM_CLOCK } from '../../merkle/runtime/s
 import { type Fetched, fetchBounded } from '../../merkle/runtime/service/fetch.ts';
 import { ClientError, cancelled } from '../errors.ts';
 import { tlsAdvice } from '../tls-advice.ts';
-import { fileOf, filesInEitherPlace, isRetriable } from './log-places.ts';
+import { fetchedFile, filesInEitherPlace, isRetriable } from './log-places.ts';
 import type { Files, SourceOptions } from './types.ts';
 
 const BACK_OFF = { firstMs: 250, longestMs: 10_000, longestAskedMs: 10_000 };
@@ -23,10 +23,10 @@ function httpFiles(base: string, options: SourceOptions): Files {
       const url = `${base}/${path}`;
       const ask = (from: string, more?: object) =>
         patiently(from, { limit, timeoutMs, headers: { ...headers, ...more }, signal, fetch }, retries);
-      if (!fresh) return fileOf(url, await ask(url));
+      if (!fresh) return fetchedFile(url, await ask(url));
       // A cache may ignore what the header asks for, but not know the answer to a query that is new.
       const unknown = await ask(`${url}?no-cache=${randomBytes(8).toString('hex')}`, PAST_CACHES);
-      return fileOf(url, unknown.status === 200 ? unknown : await ask(url, PAST_CACHES));
+      return fetchedFile(url, unknown.status === 200 ? unknown : await ask(url, PAST_CACHES));
     },
     async close() {},
   };

@@ -36,7 +36,7 @@ export function filesInEitherPlace(base: string, filesOf: (base: string) => File
  *
  * @throws ClientError `bad-reply`, `refused`
  */
-export function fileOf(
+export function fetchedFile(
   url: string,
   { status, bytes }: { readonly status: number; readonly bytes: Uint8Array },
 ): Uint8Array | undefined {
