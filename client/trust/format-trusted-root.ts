@@ -1,7 +1,7 @@
 /** Writes Sigstore's trusted root, which trusted-root.ts describes. */
 import { encodeBase64, encodeUtf8, equal } from '../../merkle/bytes.ts';
 import { signedKeyDetailsOf } from '../../merkle/rekor/key-details.ts';
-import type { KeyKind } from '../../merkle/rekor/spki.ts';
+import type { PublicKeyKind } from '../../merkle/rekor/spki.ts';
 import { type Period, timeText } from '../../merkle/x509/utc-time.ts';
 import { ClientError } from '../errors.ts';
 import {
@@ -63,7 +63,7 @@ function formatLog(log: TrustedLog, version: TrustedRootVersion): object {
 }
 
 /** Keys that logs have and entries have not. */
-const LOG_DETAILS: Readonly<Partial<Record<KeyKind, string>>> = {
+const LOG_DETAILS: Readonly<Partial<Record<PublicKeyKind, string>>> = {
   rsa: 'PKIX_RSA_PKCS1V5',
   'ecdsa-p384': 'PKIX_ECDSA_P384_SHA_256',
   'ecdsa-p521': 'PKIX_ECDSA_P521_SHA_256',

@@ -10,14 +10,14 @@
  *   Ed25519        PKIX_ED25519_PH                   8     SHA-512 (Ed25519ph of RFC 8032, without context)
  */
 import type { HashName } from './hashes.ts';
-import { curveOf, type KeyInfo, type KeyKind } from './spki.ts';
+import { curveOf, type KeyInfo, type PublicKeyKind } from './spki.ts';
 
 /** One value of the enumeration. */
 interface KeyDetails {
   readonly name: string;
   readonly number: number;
   /** Undefined if this version does not support such keys. */
-  readonly kind?: KeyKind;
+  readonly kind?: PublicKeyKind;
   /** Length of the RSA modulus; undefined if the name does not fix the length. */
   readonly bits?: number;
   /** The hash of the signature; undefined for Ed25519, which signs the message itself. */
@@ -31,7 +31,7 @@ interface KeyDetails {
 
 /** A value that a log accepts: its signatures can be verified over a digest. */
 interface LoggedKeyDetails extends KeyDetails {
-  readonly kind: KeyKind;
+  readonly kind: PublicKeyKind;
   readonly hash: HashName;
   readonly signs: 'digest';
 }

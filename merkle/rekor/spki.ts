@@ -17,13 +17,13 @@ import { MerkleError } from '../errors.ts';
 export type EcKind = 'ecdsa-p256' | 'ecdsa-p384' | 'ecdsa-p521';
 /** The kinds whose key is a point after a constant prefix. */
 type PointKind = EcKind | 'ed25519';
-export type KeyKind = PointKind | 'rsa';
+export type PublicKeyKind = PointKind | 'rsa';
 
 /** A public key in its one encoding. The point may be off its curve: only `hasValidPoint` and signature checks find that. */
 export interface KeyInfo {
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array;
-  readonly kind: KeyKind;
+  readonly kind: PublicKeyKind;
   /** RSA: length of the modulus, 2048 to 4096. */
   readonly bits?: number;
   /** For people: `ECDSA P-256`, `Ed25519`, `RSA-2048`. */

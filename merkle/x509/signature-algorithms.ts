@@ -2,7 +2,7 @@
 import { MerkleError } from '../errors.ts';
 import type { HashName } from '../rekor/hashes.ts';
 import type { Primitives } from '../rekor/primitives.ts';
-import { type KeyInfo, type KeyKind, parseSpki } from '../rekor/spki.ts';
+import { type KeyInfo, type PublicKeyKind, parseSpki } from '../rekor/spki.ts';
 import type { Certificate } from './certificate.ts';
 import { shownOid } from './der-fields.ts';
 
@@ -35,7 +35,7 @@ const KEY_ALGORITHMS: ReadonlyMap<string, Algorithm['key']> = new Map([
   ['1.2.840.10045.2.1', 'ecdsa'],
 ]);
 
-const family = (kind: KeyKind): Algorithm['key'] => (kind === 'rsa' || kind === 'ed25519' ? kind : 'ecdsa');
+const family = (kind: PublicKeyKind): Algorithm['key'] => (kind === 'rsa' || kind === 'ed25519' ? kind : 'ecdsa');
 
 const keys = new WeakMap<Certificate, KeyInfo>();
 

@@ -1,7 +1,7 @@
 /** Sets of public keys that verify tokens: JWK sets (RFC 7517 section 5). */
 import type { KeyObject } from 'node:crypto';
 import { isJsonRecord, type JsonRecord, parseJsonValue } from '../../../rekor/json-value.ts';
-import type { KeyKind } from '../../../rekor/spki.ts';
+import type { PublicKeyKind } from '../../../rekor/spki.ts';
 import { keyOfJwk } from '../../../spiffe/bundle-key.ts';
 import { keyObjectOf } from '../../crypto/public-key.ts';
 import { RuntimeError } from '../../runtime-errors.ts';
@@ -14,7 +14,7 @@ const MAX_KEYS = 256;
 
 export interface VerifyingKey {
   readonly keyId: string | undefined;
-  readonly kind: KeyKind;
+  readonly kind: PublicKeyKind;
   readonly alg: string | undefined;
   /** One object for as long as the set lives: the library keeps what it makes of it. */
   readonly object: KeyObject;

@@ -1,5 +1,5 @@
 /** The signature algorithms of tokens, each with the one kind of key that it takes. */
-import type { KeyKind } from '../../../rekor/spki.ts';
+import type { PublicKeyKind } from '../../../rekor/spki.ts';
 
 /**
  * RFC 7518 section 3.1, RFC 8037 section 3.1 (`EdDSA`, here with Ed25519 alone) and RFC 9864 section 2.2 (`Ed25519`, the same under
@@ -18,7 +18,7 @@ const KEY_KINDS = {
   RS256: 'rsa',
   RS384: 'rsa',
   RS512: 'rsa',
-} as const satisfies Readonly<Record<string, KeyKind>>;
+} as const satisfies Readonly<Record<string, PublicKeyKind>>;
 
 export type TokenAlgorithm = keyof typeof KEY_KINDS;
 
@@ -26,7 +26,7 @@ export const TOKEN_ALGORITHMS = Object.keys(KEY_KINDS) as readonly TokenAlgorith
 
 /** What a JWK says of its own use. */
 interface KeyFacts {
-  readonly kind: KeyKind;
+  readonly kind: PublicKeyKind;
   /** `alg` of the JWK. */
   readonly alg?: string | undefined;
 }

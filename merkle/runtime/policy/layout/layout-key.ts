@@ -14,7 +14,14 @@ import { formatPem, parsePem, pemBytes } from '../../../pem.ts';
 import { printable } from '../../../printable.ts';
 import type { HashName } from '../../../rekor/hashes.ts';
 import type { JsonRecord } from '../../../rekor/json-value.ts';
-import { encodeSpki, hasValidPoint, type KeyInfo, type KeyKind, parseSpki, pointOf } from '../../../rekor/spki.ts';
+import {
+  encodeSpki,
+  hasValidPoint,
+  type KeyInfo,
+  type PublicKeyKind,
+  parseSpki,
+  pointOf,
+} from '../../../rekor/spki.ts';
 import { keyObjectOf } from '../../crypto/public-key.ts';
 import { canonicalText } from './olpc-json.ts';
 import type { LayoutKey } from './types.ts';
@@ -26,7 +33,7 @@ const SCHEMES: Readonly<Record<string, RegExp>> = {
   rsa: /^rsassa-pss-sha256$/,
 };
 
-const HASHES: Readonly<Record<KeyKind, HashName | undefined>> = {
+const HASHES: Readonly<Record<PublicKeyKind, HashName | undefined>> = {
   'ecdsa-p256': 'sha256',
   'ecdsa-p384': 'sha384',
   'ecdsa-p521': 'sha512',
