@@ -1,11 +1,13 @@
 /** Compares and displays names and values of unknown origin. */
 import { RE2JS } from 're2js';
 import { ClientError } from '../../errors.ts';
+import { characterEscape, HIDDEN_CHARACTER } from '../../formats/hidden-characters.ts';
 import type { TextMatch } from './types.ts';
 
 /** Most characters of a pattern. */
 export const MAX_PATTERN = 512;
 const MAX_SHOWN = 300;
+const HIDDEN = new RegExp(`\\\\|${HIDDEN_CHARACTER.source}`, 'gu');
 
 /**
  * Escapes `text` for one line: invisible and misleading characters (control characters, right-to-left marks and similar) as
@@ -13,13 +15,9 @@ const MAX_SHOWN = 300;
  * `…` marks a cut text.
  */
 export function escaped(text: string): string {
-  // The expression also matches variation selectors and fillers (Default_Ignorable), and spaces other than U+0020.
   const clean = text
     .slice(0, MAX_SHOWN + 1)
-    .replace(
-      /[\\\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Zl}\p{Zp}\p{Surrogate}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}/gu,
-      (char) => (char === '\\' ? '\\\\' : `\\u{${char.codePointAt(0)!.toString(16)}}`),
-    );
+    .replace(HIDDEN, (char) => (char === '\\' ? '\\\\' : characterEscape(char)));
   return text.length > MAX_SHOWN || clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean;
 }
 
