@@ -7,7 +7,8 @@ import type { Policy } from '../../merkle/policy.ts';
 import { printable } from '../../merkle/printable.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
 import { ClientError } from '../errors.ts';
-import { openSigned, sameTree } from '../follow/signed-head.ts';
+import { sameTree } from '../follow/open-head.ts';
+import { openSigned } from '../follow/signed-head.ts';
 import { type Cosigned, verifyQuorum, withoutQuorum } from '../trust/quorum.ts';
 import { AuditProblem } from './audit-problem.ts';
 

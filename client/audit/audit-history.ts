@@ -4,7 +4,7 @@ import { printable } from '../../merkle/printable.ts';
 import { HASH_SIZE } from '../../merkle/rfc6962.ts';
 import { TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError } from '../errors.ts';
-import { standing } from '../follow/signed-head.ts';
+import { standing } from '../follow/open-head.ts';
 import type { AuditHead, SeenHead } from './audit-head.ts';
 import { AuditProblem } from './audit-problem.ts';
 import type { AuditState } from './audit-state.ts';

@@ -5,7 +5,7 @@ import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { type FetchTile, TILE_WIDTH } from '../../merkle/tile.ts';
 import { ClientError, cancelled } from '../errors.ts';
-import { standing } from '../follow/signed-head.ts';
+import { standing } from '../follow/open-head.ts';
 import { isBeginning, tilesOf } from '../tiles/tree-proofs.ts';
 import type { TileSource } from '../tiles/types.ts';
 import type { AuditHead, SeenHead } from './audit-head.ts';

@@ -12,8 +12,9 @@ import type { OpenSource, TileSource } from '../tiles/types.ts';
 import { fetchChunk, type Reading, verifyChunk } from './chunks.ts';
 import { rangeOf } from './consistency.ts';
 import { judge, tooOld } from './judge.ts';
+import { sameTree } from './open-head.ts';
 import { Peers } from './peers.ts';
-import { openHead, sameTree, withPlain } from './signed-head.ts';
+import { openHead, withPlain } from './signed-head.ts';
 import type {
   Batch,
   Cursor,

@@ -5,8 +5,10 @@ import { ClientError } from '../errors.ts';
 import { tilesOf } from '../tiles/tree-proofs.ts';
 import type { TileSource } from '../tiles/types.ts';
 import { isEmptyEnd } from '../trust/last-checkpoint.ts';
-import { checkedEvidence, compareTrees, keysOf } from './consistency.ts';
-import { quorumMissing, quorumSeen, standing } from './signed-head.ts';
+import { keysOf } from './compare-trees.ts';
+import { checkedEvidence, compareTrees } from './consistency.ts';
+import { standing } from './open-head.ts';
+import { quorumMissing, quorumSeen } from './signed-head.ts';
 import type { Cursor, Fact, FollowedLog, SignedHead } from './types.ts';
 
 /**

@@ -8,7 +8,8 @@ import { ClientError } from '../errors.ts';
 import { tilesOf } from '../tiles/tree-proofs.ts';
 import type { OpenSource, TileSource, TreeHead } from '../tiles/types.ts';
 import { compareTrees } from './consistency.ts';
-import { openHead, sameTree } from './signed-head.ts';
+import { sameTree } from './open-head.ts';
+import { openHead } from './signed-head.ts';
 import type { FollowedLog, PeerLook, PeerView, SignedHead, SplitView } from './types.ts';
 
 /** All peers of one log, and what the feed knows of them. */

@@ -1,137 +1,32 @@
-/** Checkpoints of a log (c2sp.org/tlog-checkpoint): whether the log's keys signed them, and how far a quorum is met. */
-import { decodeUtf8, encodeBase64, equal } from '../../merkle/bytes.ts';
-import { isFrozen, parseCheckpoint } from '../../merkle/checkpoint.ts';
-import { checkpointVerifier, coversExtensions } from '../../merkle/cosignature.ts';
-import { MerkleError } from '../../merkle/errors.ts';
-import { formatNote, type NoteSignature, openNote, parseNote, type VerifierKey } from '../../merkle/note.ts';
-import { quorumMet } from '../../merkle/policy.ts';
-import { printable } from '../../merkle/printable.ts';
+/** Checkpoints of a log, verified with Node's own primitives: see open-head.ts. */
+import type { VerifierKey } from '../../merkle/note.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
-import { ClientError } from '../errors.ts';
-import type { TileSource, TreeHead } from '../tiles/types.ts';
-import { verifyQuorum } from '../trust/quorum.ts';
+import { openHeadWith, openSignedWith, quorumMissingWith, quorumSeenWith, withPlainBy } from './open-head.ts';
 import type { FollowedLog, SignedHead } from './types.ts';
 
-/**
- * The checkpoint in `note`, which one or more of the keys signed.
- *
- * @throws MerkleError: it is no signed note, no checkpoint, or (`unknown-key`) none of the keys signed it
- */
+/** @throws MerkleError as `openSignedWith` */
 export function openSigned(keys: readonly VerifierKey[], note: string): SignedHead {
-  const signed = parseNote(note);
-  const verifiers = keys.map((key) => checkpointVerifier(key, nodeNotePrimitives));
-  const { text, verified } = openNote(signed, verifiers);
-  const checkpoint = parseCheckpoint(text);
-  const signers = keys.filter((key) => verified.some((signature) => isBy(signature, key)));
-  const frozen = isFrozen(checkpoint) && signers.some(coversExtensions);
-  return { ...checkpoint, note, signed, own: formatNote(text, verified), keys: signers, frozen };
+  return openSignedWith(nodeNotePrimitives, keys, note);
 }
 
-/**
- * Opens a checkpoint of `log`.
- *
- * @throws ClientError `bad-checkpoint`: it is no signed note, of another log, or not signed by one of the log's keys.
- *   Nobody can blame the log for such a checkpoint.
- */
+/** @throws ClientError `bad-checkpoint` as `openHeadWith` */
 export function openHead(log: Pick<FollowedLog, 'origin' | 'keys'>, bytes: Uint8Array | string): SignedHead {
-  try {
-    const head = openSigned(log.keys, typeof bytes === 'string' ? bytes : decodeUtf8(bytes));
-    if (head.origin !== log.origin) throw otherLog(log.origin, head.origin);
-    return head;
-  } catch (cause) {
-    if (!(cause instanceof MerkleError)) throw cause;
-    if (cause.code === 'unknown-key') throw otherLog(log.origin, originOf(bytes), cause);
-    throw new ClientError('bad-checkpoint', `what is served as checkpoint cannot be used: ${cause.message}`, { cause });
-  }
+  return openHeadWith(nodeNotePrimitives, log, bytes);
 }
 
-/**
- * Why the checkpoint lacks the quorum of the log's policy; undefined where it has one, or needs none. The plain checkpoint of
- * a frozen log counts for its last one: witnesses may refuse a checkpoint with a further line.
- */
-export function quorumMissing({ policy }: Pick<FollowedLog, 'policy'>, head: SignedHead): string | undefined {
-  if (policy === undefined) return undefined;
-  try {
-    verifyQuorum(policy, (head.plain ?? head).signed, nodeNotePrimitives);
-    return undefined;
-  } catch (error) {
-    if (error instanceof ClientError && error.code === 'quorum') return error.message;
-    throw error;
-  }
+/** As `quorumMissingWith`. */
+export function quorumMissing(log: Pick<FollowedLog, 'policy'>, head: SignedHead): string | undefined {
+  return quorumMissingWith(nodeNotePrimitives, log, head);
 }
 
-/**
- * The last checkpoint of a frozen log together with the plain one, where only that one has the quorum.
- *
- * @throws ClientError of a source
- */
-export async function withPlain(
-  log: FollowedLog,
-  head: SignedHead,
-  source: TileSource,
-  signal?: AbortSignal,
-): Promise<SignedHead> {
-  if (!head.frozen || quorumMissing(log, head) === undefined) return head;
-  const bytes = await source.plainCheckpoint?.(signal);
-  if (bytes === undefined) return head;
-  const plain = openHead(log, bytes);
-  return plain.extensions.length === 0 && sameTree(plain, head) ? { ...head, plain } : head;
+/** @throws ClientError as `withPlainBy` */
+export async function withPlain(...[log, head, source, signal]: WithPlain): Promise<SignedHead> {
+  return await withPlainBy(nodeNotePrimitives, log, head, source, signal);
 }
 
-/**
- * When the quorum last cosigned: the latest time such that the witnesses that cosigned at it or later meet the quorum. So
- * one witness alone cannot make an old checkpoint look young.
- *
- * @returns milliseconds since 1970; undefined without a quorum
- */
-export function quorumSeen({ policy }: Pick<FollowedLog, 'policy'>, head: SignedHead): number | undefined {
-  if (policy?.quorum === undefined) return undefined;
-  const cosigned = verifyQuorum(policy, head.signed, nodeNotePrimitives);
-  const times = [...new Set(cosigned.map(({ timestamp }) => timestamp))].sort((a, b) => b - a);
-  const seen = times.find((time) =>
-    quorumMet(policy, ({ name }) => cosigned.some(({ witness, timestamp }) => witness === name && timestamp >= time)),
-  );
-  return seen === undefined ? undefined : seen * 1000;
-}
+type WithPlain = Parameters<typeof withPlainBy> extends [unknown, ...infer Rest] ? Rest : never;
 
-/**
- * How `head` stands to a tree that the log has shown before, by size and root alone. Only tiles tell whether a larger or
- * smaller tree is of the same history.
- */
-export function standing(before: TreeHead, head: TreeHead): 'same' | 'other-root' | 'larger' | 'smaller' {
-  if (head.size !== before.size) return head.size > before.size ? 'larger' : 'smaller';
-  return equal(head.root, before.root) ? 'same' : 'other-root';
-}
-
-/** Whether both are about the same tree. */
-export function sameTree(a: TreeHead, b: TreeHead): boolean {
-  return standing(a, b) === 'same';
-}
-
-/** For messages and for the IDs of alerts. */
-export function describeHead({ size, root }: TreeHead): string {
-  return `size ${size}, root ${encodeBase64(root)}`;
-}
-
-function otherLog(wanted: string, found: string, cause?: unknown): ClientError {
-  return new ClientError(
-    'bad-checkpoint',
-    found === wanted
-      ? `the checkpoint names "${printable(wanted)}", but none of its signatures is by a key of that log: either it is another log, or its key was changed`
-      : `the checkpoint is of another log, "${printable(found)}" instead of "${printable(wanted)}": check the URL`,
-    { cause },
-  );
-}
-
-/** The origin that a note claims which none of the keys signed. */
-function originOf(bytes: Uint8Array | string): string {
-  try {
-    return parseCheckpoint(parseNote(bytes).text).origin;
-  } catch {
-    return 'something that is no checkpoint';
-  }
-}
-
-function isBy({ name, keyId }: NoteSignature, key: VerifierKey): boolean {
-  return name === key.name && equal(keyId, key.keyId);
+/** As `quorumSeenWith`. */
+export function quorumSeen(log: Pick<FollowedLog, 'policy'>, head: SignedHead): number | undefined {
+  return quorumSeenWith(nodeNotePrimitives, log, head);
 }

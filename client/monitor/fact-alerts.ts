@@ -4,7 +4,7 @@ import type { EntryEvidence } from '../../merkle/entry-evidence.ts';
 import type { Evidence } from '../../merkle/evidence.ts';
 import { printable } from '../../merkle/printable.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
-import { describeHead } from '../follow/signed-head.ts';
+import { describeHead } from '../follow/open-head.ts';
 import type { Fact, PeerLook, SignedHead } from '../follow/types.ts';
 import type { Alert, AlertKind } from './types.ts';
 

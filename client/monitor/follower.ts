@@ -19,7 +19,7 @@ import { printable } from '../../merkle/printable.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { ClientError } from '../errors.ts';
 import { Feed } from '../follow/follow.ts';
-import { sameTree } from '../follow/signed-head.ts';
+import { sameTree } from '../follow/open-head.ts';
 import type { Batch, Cursor, FollowedLog, Look, SignedHead } from '../follow/types.ts';
 import type { OpenSource } from '../tiles/types.ts';
 import {
