@@ -55,6 +55,7 @@ export type MerkleErrorCode =
   | 'svid-expired' // an X.509-SVID has expired
   | 'svid-not-yet-valid' // an X.509-SVID is not valid yet
   | 'svid-chain' // an X.509-SVID has no valid path to an authority of its trust domain
+  | 'bad-explorer' // the configuration of an explorer is malformed, or names a key, a policy or an address that cannot be used
   | 'unsupported'; // the input is well-formed, but of a kind that this version does not check
 
 export class MerkleError extends CodedError<MerkleErrorCode> {

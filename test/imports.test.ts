@@ -31,6 +31,10 @@ const isCli = (path: string) => path.startsWith('client/cli/');
 const FILES = /^(?:node:)?fs(?:\/|$)/;
 const THREADS = /^(?:(?:node:)?(?:worker_threads|cluster)|piscina)$/;
 
+/** The page and its worker, which vite builds for browsers. */
+const isPage = (path: string) => /^client\/explorer\/(?:page|worker)\//.test(path);
+const OF_PAGES = /^(?:preact(?:\/hooks)?|uplot(?:\/dist\/uPlot\.min\.css)?)$/;
+
 /** Why `path` must not have this import, or undefined. */
 function offence(path: string, { specifier, lazy }: Pick<Import, 'specifier' | 'lazy'>): string | undefined {
   const room = path.split('/')[0]!;
@@ -40,6 +44,7 @@ function offence(path: string, { specifier, lazy }: Pick<Import, 'specifier' | '
     const target = posix.join(posix.dirname(path), specifier);
     const targetRoom = target.split('/')[0]!;
     if (isPure(path)) return isPure(target) ? undefined : 'merkle imports itself only';
+    if (isPage(target) && !isPage(path)) return 'nothing imports the page';
     if (targetRoom === 'merkle' || targetRoom === room) return undefined;
     if (isCli(path) && lazy && (target === 'server/main.ts' || target === 'witness/main.ts')) return undefined;
     return `${room} does not import ${targetRoom}`;
@@ -48,6 +53,11 @@ function offence(path: string, { specifier, lazy }: Pick<Import, 'specifier' | '
     // The one pure room that reads ASN.1, and compares identities with patterns.
     const isOfIdentities = path.startsWith('merkle/x509/') && /^(?:node-forge\/lib\/|re2js$)/.test(specifier);
     return specifier.startsWith('@noble/') || isOfIdentities ? undefined : 'merkle imports @noble only';
+  }
+  if (isPage(path) || OF_PAGES.test(specifier)) {
+    return isPage(path) && OF_PAGES.test(specifier)
+      ? undefined
+      : 'the page alone imports what draws it, and nothing else';
   }
   if (isBuiltin(specifier) && !specifier.startsWith('node:')) return 'built-in without node:';
   if (FILES.test(specifier) && !mayTouchFiles(path)) return 'files';
@@ -75,8 +85,9 @@ function closure(path: string, seen = new Map<string, string[]>()): Map<string, 
   const packages: string[] = [];
   seen.set(path, packages);
   for (const { specifier = 'import(…)' } of importsOf(readFileSync(join(ROOT, path), 'utf8'))) {
-    if (specifier.startsWith('.')) closure(posix.join(posix.dirname(path), specifier), seen);
-    else packages.push(specifier);
+    if (specifier.startsWith('.')) {
+      closure(posix.join(posix.dirname(path), specifier.replace(/\?.*$/, '')), seen);
+    } else packages.push(specifier);
   }
   return seen;
 }
@@ -87,6 +98,17 @@ describe('import rules', () => {
     expect(modules.size).toBeGreaterThan(20);
     const packages = new Set([...modules.values()].flat());
     expect([...packages].filter((name) => !/^(?:@noble\/|node-forge\/lib\/|re2js$)/.test(name))).toEqual([]);
+    expect([...modules.keys()].filter((path) => isRuntime(path) || isCli(path))).toEqual([]);
+  });
+
+  it('keep everything of Node out of the page and its worker', () => {
+    const modules = closure('client/explorer/page/start-page.tsx');
+    for (const part of ['page/views.ts', 'worker/explorer-worker.ts', 'worker/tasks.ts', 'worker/look-at-log.ts']) {
+      expect([...modules.keys()]).toContain(`client/explorer/${part}`);
+    }
+    const packages = new Set([...modules.values()].flat());
+    const allowed = /^(?:@noble\/|node-forge\/lib\/|re2js$)/;
+    expect([...packages].filter((name) => !allowed.test(name) && !OF_PAGES.test(name))).toEqual([]);
     expect([...modules.keys()].filter((path) => isRuntime(path) || isCli(path))).toEqual([]);
   });
 
@@ -133,6 +155,13 @@ describe('import rules', () => {
     ['server/a.ts', `import { join } from 'path';`],
     ['server/a.ts', `import { Worker } from 'node:worker_threads';`],
     ['server/a.ts', `import { Piscina } from 'piscina';`],
+    ['client/a.ts', `import { h } from 'preact';`],
+    ['client/explorer/a.ts', `import uPlot from 'uplot';`],
+    ['client/explorer/page/a.tsx', `import { readFile } from 'node:fs/promises';`],
+    ['client/explorer/page/a.tsx', `import { RE2JS } from 're2js';`],
+    ['client/explorer/worker/a.ts', `import { z } from 'commander';`],
+    ['client/a.ts', `import { x } from './explorer/page/a.tsx';`],
+    ['client/cli/a.ts', `const x = await import('../explorer/worker/a.ts');`],
   ])('refuse in %s: %s', (path, source) => expect(offences(path, source)).toHaveLength(1));
 
   it.each([
@@ -145,6 +174,7 @@ describe('import rules', () => {
     ['server/store/a.ts', `import { open } from 'node:fs/promises';`],
     ['client/submit/queue/queue-store.ts', `import { open } from 'node:fs/promises';`],
     ['server/ingest/ingest-worker.ts', `import { move } from 'piscina';`],
+    ['client/explorer/page/a.tsx', `import { h } from 'preact';\nimport { b } from '../worker/b.ts?worker&url';`],
     ['client/cli/a.ts', `type A = typeof import('../../server/main.ts');\nawait import('../../witness/main.ts');`],
   ])('allow in %s: %s', (path, source) => expect(offences(path, source)).toEqual([]));
 });

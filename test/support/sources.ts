@@ -16,7 +16,7 @@ export interface Source {
 export function readSources(root: string, folders: readonly string[]): Source[] {
   return folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+      .filter((file) => /\.tsx?$/.test(file) && !file.endsWith('.d.ts'))
       .map((file) => {
         const path = posix.join(folder, file.replaceAll('\\', '/'));
         return { path, text: readFileSync(join(root, path), 'utf8') };
@@ -70,7 +70,8 @@ function namesIn(clause: string | undefined): string[] | undefined {
 
 /** The file of an import of `path`, if it is a file of the repository. */
 export function targetOf(path: string, { specifier }: Import): string | undefined {
-  return specifier?.startsWith('.') ? posix.join(posix.dirname(path), specifier) : undefined;
+  // vite builds what is imported with a query (`?worker&url`): another program, and the same file.
+  return specifier?.startsWith('.') ? posix.join(posix.dirname(path), specifier.replace(/\?.*$/, '')) : undefined;
 }
 
 /** The names that a file declares and exports, without its re-exports. */
