@@ -34,6 +34,7 @@ export type MerkleErrorCode =
   | 'bad-request' // a request or a reply breaks c2sp.org/tlog-witness
   | 'bad-evidence' // a piece of evidence is malformed, or shows no misbehavior
   | 'bad-tlog-proof' // an offline proof breaks c2sp.org/tlog-proof
+  | 'bad-lookup' // a lookup in a verifiable index is malformed, is of another log, or claims more than it proves
   | 'bad-json' // a text is not JSON, is too long or too deep, or has a member twice
   | 'bad-entry' // a logged entry is not in the canonical form of its kind
   | 'bad-key' // a public key is of an unsupported kind, or not in its one encoding
