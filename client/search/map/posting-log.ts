@@ -41,7 +41,7 @@ export class PostingLog {
   /** The edge behind `chunk`, which has 256 postings and the number `index`. */
   edgeBehind({ edge, rest }: Postings, index: number): Uint8Array[] {
     this.#root([], rest);
-    let hash = this.#memory.slice(ROOT_AT, ROOT_AT + HASH);
+    let hash: Uint8Array = this.#memory.slice(ROOT_AT, ROOT_AT + HASH);
     const after = [...edge];
     for (let number = index; number % 2 === 1; number = (number - 1) / 2) hash = this.#node(after.pop()!, hash);
     after.push(hash);
@@ -59,7 +59,10 @@ export class PostingLog {
   /** Writes the root to ROOT_AT. */
   #root(edge: readonly Uint8Array[], rest: readonly number[]): void {
     const memory = this.#memory;
-    if (edge.length === 0 && rest.length === 1) return this.#posting(rest[0]!, ROOT_AT);
+    if (edge.length === 0 && rest.length === 1) {
+      this.#posting(rest[0]!, ROOT_AT);
+      return;
+    }
     // The perfect subtrees of the rest from the left to the right, the largest first.
     const runs: number[] = [];
     let at = RUNS_AT + 1;

@@ -135,7 +135,9 @@ class Reader {
   hashes(count: number): Uint8Array[] {
     const end = this.#at + count * HASH;
     if (end > this.#in.length) throw damaged();
-    const hashes = Array.from({ length: count }, (_, i) => this.#in.slice(this.#at + i * HASH, this.#at + (i + 1) * HASH));
+    const hashes = Array.from({ length: count }, (_, i) =>
+      this.#in.slice(this.#at + i * HASH, this.#at + (i + 1) * HASH),
+    );
     this.#at = end;
     return hashes;
   }
