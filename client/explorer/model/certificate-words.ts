@@ -10,7 +10,7 @@ import { timeText } from '../../../merkle/x509/utc-time.ts';
 import { ClientError } from '../../errors.ts';
 import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import { checkIdentity } from '../../verify/claimed-signer.ts';
-import { claimOf, hasFailed, isChecked, isUnchecked, type PageClaim } from './page-claim.ts';
+import { claimChecked, claimFailed, claimNotChecked, claimOf, type PageClaim } from './claims.ts';
 
 /** All texts stand here as the certificate has them. */
 export interface CertificateWords {
@@ -98,7 +98,7 @@ function authorityClaims(
   if (trustedRoot === undefined) {
     const why =
       'explorer.json gives this log no trusted root, so nobody vouches for the names: a log takes any certificate';
-    return [isUnchecked(VOUCHED, why)];
+    return [claimNotChecked(VOUCHED, why)];
   }
   // The time of the signature is not known. The start of the validity is the time of issue.
   const times = [{ kind: 'witness' as const, time: certificate.notBefore, by: 'the start of its validity' }];
@@ -107,20 +107,21 @@ function authorityClaims(
   const vouched = claimOf(VOUCHED, () => {
     const found = check(true).checks.find(({ name }) => name === 'certificate');
     const by = found?.name === 'certificate' ? found.by : '';
-    return isChecked(
+    return claimChecked(
       VOUCHED,
       `its chain leads to ${by}, and was valid at ${timeText(certificate.notBefore)}, when it was issued`,
     );
   });
-  if (vouched.state !== 'checked') return [vouched, isUnchecked(PUBLIC, 'no authority vouches for it')];
+  if (vouched.state !== 'checked') return [vouched, claimNotChecked(PUBLIC, 'no authority vouches for it')];
   const made = claimOf(PUBLIC, () => {
     try {
       const { checks } = check(false);
       const times = checks.flatMap((one) => (one.name === 'sct' ? [timeText(one.time)] : []));
-      if (times.length > 0) return isChecked(PUBLIC, `its signed certificate timestamp verifies (${times.join(', ')})`);
-      return isUnchecked(PUBLIC, 'the trusted root names no such log');
+      if (times.length > 0)
+        return claimChecked(PUBLIC, `its signed certificate timestamp verifies (${times.join(', ')})`);
+      return claimNotChecked(PUBLIC, 'the trusted root names no such log');
     } catch (error) {
-      if (error instanceof ClientError && error.code === 'bad-sct') return hasFailed(PUBLIC, error);
+      if (error instanceof ClientError && error.code === 'bad-sct') return claimFailed(PUBLIC, error);
       throw error;
     }
   });
@@ -131,15 +132,19 @@ function authorityClaims(
 function validityClaim({ notBefore, notAfter }: Certificate, seenBy: number | undefined): PageClaim {
   const what = 'The certificate was valid when it was used';
   const valid = `it is valid from ${timeText(notBefore)} to ${timeText(notAfter)}`;
-  if (seenBy === undefined) return isUnchecked(what, `${valid}, and an entry holds no time that anybody vouches for`);
+  if (seenBy === undefined)
+    return claimNotChecked(what, `${valid}, and an entry holds no time that anybody vouches for`);
   if (seenBy + TOLERANCE < notBefore) {
-    return hasFailed(what, `${valid}, and the witnesses saw the entry by ${timeText(seenBy)}, which is earlier`);
+    return claimFailed(what, `${valid}, and the witnesses saw the entry by ${timeText(seenBy)}, which is earlier`);
   }
   if (seenBy <= notAfter) {
-    return isChecked(
+    return claimChecked(
       what,
       `${valid}; it was in the log by ${timeText(seenBy)}, and no certificate is used before it is issued`,
     );
   }
-  return isUnchecked(what, `${valid}; the witnesses show only that the entry was in the log by ${timeText(seenBy)}`);
+  return claimNotChecked(
+    what,
+    `${valid}; the witnesses show only that the entry was in the log by ${timeText(seenBy)}`,
+  );
 }

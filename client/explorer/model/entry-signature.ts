@@ -10,7 +10,7 @@ import { findKeyDetails, loggedKeyDetailsOf } from '../../../merkle/rekor/key-de
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { hasValidPoint, type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
 import { parseCertificate } from '../../../merkle/x509/certificate.ts';
-import { hasFailed, isChecked, isUnchecked, type PageClaim } from './page-claim.ts';
+import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from './claims.ts';
 
 export interface SignedDigest {
   readonly algorithm: HashName;
@@ -57,28 +57,28 @@ export function checkEntrySignature(
     ...(key !== undefined && { keyName: key.name }),
     ...(spki !== undefined && { keyDigest: encodeHex(primitives.hash('sha256', spki)) }),
   };
-  if (key === undefined) return { key: found, claim: isUnchecked(WHAT, `its key cannot be read: ${unreadable}`) };
+  if (key === undefined) return { key: found, claim: claimNotChecked(WHAT, `its key cannot be read: ${unreadable}`) };
   return { key: found, claim: claimFor(parts, key, primitives) };
 }
 
 function claimFor(parts: SignatureParts, key: KeyInfo, primitives: Primitives): PageClaim {
   const { digest, why, keyDetails, body, signature } = parts;
-  if (digest === undefined) return isUnchecked('The signature', why ?? 'the entry does not hold what was signed');
-  if (!hasValidPoint(key)) return hasFailed(WHAT, 'the key is no point on its curve');
+  if (digest === undefined) return claimNotChecked('The signature', why ?? 'the entry does not hold what was signed');
+  if (!hasValidPoint(key)) return claimFailed(WHAT, 'the key is no point on its curve');
   if (keyDetails === undefined) return ofVersion1(key, digest, signature, primitives);
   const details = findKeyDetails(keyDetails);
   if (details === undefined || details.signs !== 'digest') {
-    return isUnchecked(WHAT, 'the entry names a kind of signature that this page does not check');
+    return claimNotChecked(WHAT, 'the entry names a kind of signature that this page does not check');
   }
-  if (loggedKeyDetailsOf(key) !== details) return hasFailed(WHAT, 'its key is not of the kind that the entry names');
+  if (loggedKeyDetailsOf(key) !== details) return claimFailed(WHAT, 'its key is not of the kind that the entry names');
   if (digest.algorithm !== details.hash) {
-    return hasFailed(WHAT, `a key of this kind does not sign a ${digest.algorithm} digest`);
+    return claimFailed(WHAT, `a key of this kind does not sign a ${digest.algorithm} digest`);
   }
   try {
     parseHashedRekord(body);
   } catch (error) {
     if (!(error instanceof MerkleError)) throw error;
-    return hasFailed(WHAT, `the entry has not the one form of its kind: ${error.message}`);
+    return claimFailed(WHAT, `the entry has not the one form of its kind: ${error.message}`);
   }
   return verified(key, digest, signature, primitives);
 }
@@ -87,14 +87,14 @@ function claimFor(parts: SignatureParts, key: KeyInfo, primitives: Primitives): 
 function ofVersion1(key: KeyInfo, digest: SignedDigest, signature: Uint8Array, primitives: Primitives): PageClaim {
   const holds = primitives.verifyDigest(key, digest.algorithm, digest.value, signature);
   if (!holds && key.kind === 'ed25519') {
-    return isUnchecked(WHAT, 'an Ed25519 key may sign the file itself, which a log does not hold');
+    return claimNotChecked(WHAT, 'an Ed25519 key may sign the file itself, which a log does not hold');
   }
-  return holds ? isChecked(WHAT, over(key, digest)) : mismatch(key, digest);
+  return holds ? claimChecked(WHAT, over(key, digest)) : mismatch(key, digest);
 }
 
 function verified(key: KeyInfo, digest: SignedDigest, signature: Uint8Array, primitives: Primitives): PageClaim {
   const holds = primitives.verifyDigest(key, digest.algorithm, digest.value, signature);
-  return holds ? isChecked(WHAT, over(key, digest)) : mismatch(key, digest);
+  return holds ? claimChecked(WHAT, over(key, digest)) : mismatch(key, digest);
 }
 
 function over(key: KeyInfo, { algorithm }: { readonly algorithm: HashName }): string {
@@ -102,5 +102,5 @@ function over(key: KeyInfo, { algorithm }: { readonly algorithm: HashName }): st
 }
 
 function mismatch(key: KeyInfo, { algorithm }: { readonly algorithm: HashName }): PageClaim {
-  return hasFailed(WHAT, `the signature does not verify with this ${key.name} key over the ${algorithm} digest`);
+  return claimFailed(WHAT, `the signature does not verify with this ${key.name} key over the ${algorithm} digest`);
 }

@@ -14,8 +14,8 @@ import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { parseStrictJson } from '../../../merkle/rekor/strict-json.ts';
 import type { TrustedRoot } from '../../trust/trusted-root.ts';
 import { type CertificateWords, certificateWords } from './certificate-words.ts';
+import { claimFailed, claimNotChecked, type PageClaim } from './claims.ts';
 import { checkEntrySignature, type SignatureParts, type SignedDigest } from './entry-signature.ts';
-import { hasFailed, isUnchecked, type PageClaim } from './page-claim.ts';
 
 interface DigestWords {
   /** What has the digest: the signed file, or the payload of an envelope. */
@@ -137,7 +137,7 @@ class FoundWords {
       claims.push(...certificate.claims);
       this.signatures.push({ by: 'certificate', ...details, ...key, certificate, claims });
     } catch (error) {
-      claims.push(hasFailed('The certificate can be read', reasonOf(error)));
+      claims.push(claimFailed('The certificate can be read', reasonOf(error)));
       this.signatures.push({ by: 'certificate', ...details, ...key, claims });
       this.problem ??= `its certificate cannot be read: ${reasonOf(error)}`;
     }
@@ -145,7 +145,7 @@ class FoundWords {
 
   /** A signature whose signer cannot be read. */
   unreadable(by: SignatureWords['by'], why: string): void {
-    this.signatures.push({ by, claims: [isUnchecked('The signature', why)] });
+    this.signatures.push({ by, claims: [claimNotChecked('The signature', why)] });
     this.problem ??= why;
   }
 }

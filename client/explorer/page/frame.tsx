@@ -2,8 +2,9 @@
 import type { ComponentType } from 'preact';
 import { useEffect, useErrorBoundary, useRef, useState } from 'preact/hooks';
 import type { ExplorerConfig, ExplorerLog } from '../../../merkle/explorer-config.ts';
+import { claimFailed, reasonOf } from '../model/claims.ts';
 import { loadExplorer } from './load-explorer.ts';
-import { ClaimLine, claimFailed, reasonOf, shownText } from './page-claim.tsx';
+import { ClaimLine, shownText } from './page-claim.tsx';
 import { linkTo, type Route, useRoute, type ViewName } from './routes.ts';
 import type { ViewProps } from './types.ts';
 import { VIEWS } from './views.ts';

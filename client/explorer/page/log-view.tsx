@@ -1,8 +1,9 @@
 /** The state of the log: its newest checkpoint, and what is known of it. */
 import { useEffect, useState } from 'preact/hooks';
+import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
 import type { LogLook } from '../worker/look-at-log.ts';
 import { inWorker, TaskError } from './in-worker.ts';
-import { ClaimList, claimChecked, claimFailed, claimNotChecked, type PageClaim, shownText } from './page-claim.tsx';
+import { ClaimList, shownText } from './page-claim.tsx';
 import type { ViewProps } from './types.ts';
 
 export function LogView({ log }: ViewProps) {

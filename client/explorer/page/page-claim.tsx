@@ -9,29 +9,7 @@
  */
 import type { ComponentChildren } from 'preact';
 import { printable } from '../../../merkle/printable.ts';
-
-export type PageClaim =
-  | { readonly state: 'checked'; readonly what: string; readonly how?: string | undefined }
-  | { readonly state: 'failed'; readonly what: string; readonly why: string }
-  | { readonly state: 'not-checked'; readonly what: string; readonly why: string };
-
-/** @param how what was computed or compared, for a person who asks */
-export function claimChecked(what: string, how?: string): PageClaim {
-  return { state: 'checked', what, how };
-}
-
-export function claimFailed(what: string, why: unknown): PageClaim {
-  return { state: 'failed', what, why: reasonOf(why) };
-}
-
-export function claimNotChecked(what: string, why: unknown): PageClaim {
-  return { state: 'not-checked', what, why: reasonOf(why) };
-}
-
-/** The message of an error, or the text. */
-export function reasonOf(why: unknown): string {
-  return why instanceof Error ? why.message : String(why);
-}
+import type { PageClaim } from '../model/claims.ts';
 
 /** A text of others for the page: control characters and marks that turn the direction are escaped, and it is cut at `most`. */
 export function shownText(text: string, most = 500): string {
