@@ -17,10 +17,10 @@ const MAX_BODY = 64 * 1024;
 const MAX_KEY_TEXT = 2048;
 const MAX_TEXTS = 256;
 
-/** @param fingerprints SHA-256 of SubjectPublicKeyInfo, lower-case hex */
+/** @param fingerprints SHA-256 of SubjectPublicKeyInfo, lower-case hex; undefined for all keys */
 export function keysInEntries(
   entries: readonly Pick<TlogEntry, 'body'>[],
-  fingerprints: readonly string[],
+  fingerprints: readonly string[] | undefined,
   primitives: Primitives,
 ): KeyInfo[] {
   const found = new Map<string, KeyInfo>();
@@ -29,7 +29,7 @@ export function keysInEntries(
       const spki = keyIn(text);
       if (spki === undefined) continue;
       const fingerprint = encodeHex(primitives.hash('sha256', spki));
-      if (!fingerprints.includes(fingerprint) || found.has(fingerprint)) continue;
+      if (fingerprints?.includes(fingerprint) === false || found.has(fingerprint)) continue;
       try {
         found.set(fingerprint, parseSpki(spki));
       } catch (error) {

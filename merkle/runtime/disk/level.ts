@@ -202,6 +202,11 @@ export class GuardedLevel {
     }
   }
 
+  /** Merges the tables that hold a key, so that nothing stays on the disk of a deleted value. @throws RuntimeError `store` */
+  compact(key: Bytes): Promise<void> {
+    return this.#guard(() => this.#db.compactRange(asBuffer(key), asBuffer(key)));
+  }
+
   /**
    * Waits for what is under way and closes. Resolves also after a failure, and any number of times; the directory can
    * then be opened anew.

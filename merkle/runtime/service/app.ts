@@ -230,7 +230,7 @@ export function routerOf(routes: readonly Route[]): Router {
  * route with a parameter may be below such a path.
  */
 function shortcut(routes: readonly Route[]): (request: IncomingMessage) => Found | undefined {
-  const whole = { GET: new Map<string, Found>(), POST: new Map<string, Found>() };
+  const whole = { GET: new Map<string, Found>(), POST: new Map<string, Found>(), DELETE: new Map<string, Found>() };
   const below: [prefix: string, found: Found][] = [];
   for (const route of routes) {
     if (route.method === 'DELETE' || route.path.replace('::', '').includes(':')) continue;
@@ -241,7 +241,7 @@ function shortcut(routes: readonly Route[]): (request: IncomingMessage) => Found
   }
   below.sort(([a], [b]) => b.length - a.length);
   return ({ method, url = '' }) => {
-    if (method !== 'GET' && method !== 'POST') return undefined;
+    if (method !== 'GET' && method !== 'POST' && method !== 'DELETE') return undefined;
     const found = whole[method].get(url);
     if (found !== undefined || !PLAIN_URL.test(url)) return found;
     return below.find(([prefix, { route }]) => route.method === method && url.startsWith(prefix))?.[1];
