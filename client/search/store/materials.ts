@@ -14,7 +14,7 @@
 import { isJsonRecord, type JsonRecord, type JsonValue } from '../../../merkle/rekor/json-value.ts';
 
 /** Most materials that are indexed of one piece. */
-export const MAX_MATERIALS = 4096;
+const MAX_MATERIALS = 4096;
 const MAX_ALGORITHM = 64;
 
 interface Materials {

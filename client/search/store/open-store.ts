@@ -11,6 +11,7 @@ import { readFileIfThere } from '../../../merkle/runtime/disk/files.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { Route } from '../../../merkle/runtime/service/app.ts';
 import type { MetricSet } from '../../../merkle/runtime/service/metric-set.ts';
+import type { DocumentedRoute } from '../../../merkle/runtime/service/openapi.ts';
 import { LogClient } from '../../submit/log-client.ts';
 import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts';
 import type { LogTrust } from '../../verify/types.ts';
@@ -41,7 +42,7 @@ interface OpenStoreOptions {
 }
 
 export interface AttestationStore {
-  readonly routes: readonly Route[];
+  readonly routes: readonly DocumentedRoute[];
   readonly adminRoutes: readonly Route[];
   /** For the service's page about itself. */
   about(): { readonly url: string; readonly pieces: number; readonly bytes: number; readonly notice: string };

@@ -59,12 +59,12 @@ export interface PieceFacts {
 }
 
 /** Most subjects of a piece, by their digests and names. */
-export const MAX_SUBJECT_TERMS = 8192;
+const MAX_SUBJECT_TERMS = 8192;
 const MAX_SHOWN = 8;
 const MAX_SHOWN_TEXT = 1000;
 
 /** @throws StoreError `too-many-subjects` */
-export function factsOf({ bundle, outcome, statement }: CheckedPiece): PieceFacts {
+export function pieceFacts({ bundle, outcome, statement }: CheckedPiece): PieceFacts {
   const terms = new Terms();
   const { signer, entries } = outcome;
   if (bundle.content.kind === 'message') {

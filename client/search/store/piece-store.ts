@@ -45,7 +45,7 @@ export interface KeptPiece {
   readonly record: PieceRecord;
 }
 
-export interface PieceQuery {
+interface PieceQuery {
   /** At least one; all must hold. */
   readonly terms: readonly Term[];
   /** Pieces that came after this one, up to the other. */

@@ -23,7 +23,7 @@ import {
 } from '../../submit/submission.ts';
 import { readStatement } from '../../verify/content.ts';
 import { checkPiece, type PieceTrust } from './check-piece.ts';
-import { factsOf, type PieceFacts } from './piece-facts.ts';
+import { type PieceFacts, pieceFacts } from './piece-facts.ts';
 import type { PieceStore } from './piece-store.ts';
 import { StoreError } from './store-errors.ts';
 import type { StoreSettings } from './store-settings.ts';
@@ -83,7 +83,7 @@ export class StoreIntake {
     }
     const bundle = asRefusal('malformed', () => readBundle(value));
     const checked = asRefusal('not-verified', () => checkPiece(bundle, trusts(), Date.now(), primitives));
-    const facts = factsOf(checked);
+    const facts = pieceFacts(checked);
     refuseOthers(facts, signers);
     const { digest, known } = await store.keep(bytes, facts, by);
     return { kept: true, digest, known, facts };

@@ -1,12 +1,17 @@
 /** The HTTP calls of the attestation store: for everybody, and for its operator. */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import { decodeBase64 } from '../../../merkle/bytes.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { type Call, jsonAnswer, type Route } from '../../../merkle/runtime/service/app.ts';
 import type { Answer } from '../../../merkle/runtime/service/http-server.ts';
+import type { DocumentedRoute } from '../../../merkle/runtime/service/openapi.ts';
 import { Window } from '../../../merkle/runtime/service/window.ts';
+import { ClientError } from '../../errors.ts';
+import { parseJson, record } from '../../formats/json.ts';
 import type { Term, TermKind } from './piece-facts.ts';
 import type { KeptPiece, PieceStore } from './piece-store.ts';
+import { listDocs, pieceDocs, submitDocs } from './store-docs.ts';
 import { STORE_ERRORS, StoreError } from './store-errors.ts';
 import type { StoreIntake, TakenPiece } from './store-intake.ts';
 import type { StoreMetrics } from './store-metrics.ts';
@@ -18,11 +23,15 @@ export const STORE_PATH = '/stele/v1/attestations';
 export const STORE_NOTICE =
   'A convenience, and no promise of the log: this store may lack attestations, and may forget them. Verify what it returns.';
 
-/** What a list without a piece does not mean. */
+/** Stands in each answer about a piece that is forgotten. */
+export const LOG_KEEPS = 'The log keeps the hash of what was signed: nothing that happens here changes the log.';
+
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 256;
 const MAX_VALUE = 16 * 1024;
 const MINUTE_MS = 60_000;
+/** The longest body of an order of the operator. */
+const MAX_ORDER = 1024;
 const DIGEST = /^sha256:([0-9a-f]{64})$/;
 const HEX_LENGTH: Readonly<Record<string, number>> = { sha256: 64, sha384: 96, sha512: 128 };
 const OPEN = { 'access-control-allow-origin': '*' };
@@ -52,7 +61,7 @@ interface StoreRoutesOptions {
 }
 
 /** The routes of the public port. */
-export function storeRoutes(options: StoreRoutesOptions): readonly Route[] {
+export function storeRoutes(options: StoreRoutesOptions): readonly DocumentedRoute[] {
   const { settings, addressOf } = options;
   const window = new Window(() => MINUTE_MS);
   let underWay = 0;
@@ -68,34 +77,56 @@ export function storeRoutes(options: StoreRoutesOptions): readonly Route[] {
     if (underWay >= most) throw new StoreError('busy', `${underWay} submissions are under way: try again later`);
     underWay += 1;
     try {
-      return await take(options, call, 'submission');
+      return await submitted(options, call);
     } finally {
       underWay -= 1;
     }
   };
   return guarded(options, [
-    { method: 'GET', path: STORE_PATH, answer: (call) => list(options, call) },
-    { method: 'POST', path: STORE_PATH, answer: submit },
-    { method: 'GET', path: `${STORE_PATH}/:digest`, answer: (call) => piece(options, call) },
+    { method: 'GET', path: STORE_PATH, docs: listDocs, answer: (call) => list(options, call) },
+    { method: 'POST', path: STORE_PATH, docs: submitDocs, answer: submit },
+    { method: 'GET', path: `${STORE_PATH}/:digest`, docs: pieceDocs, answer: (call) => piece(options, call) },
   ]);
 }
 
 /** The routes of the operator's port. The service lets the operator alone call them. */
 export function storeAdminRoutes(options: StoreRoutesOptions): readonly Route[] {
-  const { store } = options;
+  const { store, intake, metrics } = options;
+  const forget = async (digest: string, block: boolean): Promise<Answer> => {
+    const forgotten = await store.forget(digest, { block });
+    if (forgotten) metrics.forgotten.inc({ why: 'operator' });
+    if (!forgotten && !block) throw notFound();
+    return jsonAnswer(200, {
+      digest: `sha256:${digest}`,
+      forgotten,
+      blocked: block,
+      note: LOG_KEEPS,
+      notice: STORE_NOTICE,
+    });
+  };
   return guarded(options, [
-    { method: 'POST', path: STORE_PATH, answer: (call) => take(options, call, 'import') },
+    {
+      // A piece in base64: `{ "piece": … }`.
+      method: 'POST',
+      path: STORE_PATH,
+      answer: async (call) => {
+        const { piece } = await bodyOf(call, Math.ceil((intake.limit * 4) / 3) + 1024, ['piece']);
+        if (typeof piece !== 'string') throw new StoreError('malformed', 'the body is { "piece": base64 }');
+        return await take(options, decodePiece(piece), 'import', 200);
+      },
+    },
     {
       method: 'DELETE',
       path: `${STORE_PATH}/:digest`,
+      answer: (call) => forget(digestOf(call), flagOf(call, 'block')),
+    },
+    {
+      method: 'POST',
+      path: `${STORE_PATH}/:digest/forget`,
       answer: async (call) => {
-        const digest = digestOf(call);
-        const block = flagOf(call, 'block');
-        const forgotten = await store.forget(digest, { block });
-        if (forgotten) options.metrics.forgotten.inc({ why: 'operator' });
-        if (!forgotten && !block) throw notFound();
-        const note = 'The log keeps the hash of what was signed: nothing here changes the log.';
-        return jsonAnswer(200, { digest: `sha256:${digest}`, forgotten, blocked: block, note, notice: STORE_NOTICE });
+        const { block = false } = await bodyOf(call, MAX_ORDER, ['block']);
+        if (typeof block !== 'boolean') throw new StoreError('malformed', '"block" is true or false');
+        return await forget(digestOf(call), block);
       },
     },
     {
@@ -103,27 +134,60 @@ export function storeAdminRoutes(options: StoreRoutesOptions): readonly Route[] 
       path: `${STORE_PATH}/:digest/unblock`,
       answer: async (call) => {
         const digest = digestOf(call);
-        if (!(await store.unblock(digest))) throw new StoreError('not-found', 'this digest is not kept out');
-        return jsonAnswer(200, { digest: `sha256:${digest}`, blocked: false, notice: STORE_NOTICE });
+        const unblocked = await store.unblock(digest);
+        if (!unblocked) throw new StoreError('not-found', 'this digest is not kept out');
+        return jsonAnswer(200, { digest: `sha256:${digest}`, unblocked, notice: STORE_NOTICE });
       },
     },
   ]);
 }
 
-async function take({ intake, metrics }: StoreRoutesOptions, call: Call, by: 'submission' | 'import'): Promise<Answer> {
-  const body = await call.body(intake.limit);
-  let taken: readonly TakenPiece[];
+/** A JSON object with some of these members; an empty body is an empty object. */
+async function bodyOf(call: Call, limit: number, names: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+  const body = await call.body(limit);
   try {
-    taken = await intake.take(body.bytes, by);
+    if (body.bytes.length === 0) return {};
+    return record(parseJson(body.bytes, 'the body', limit), 'the body', names);
+  } catch (error) {
+    if (error instanceof ClientError) throw new StoreError('malformed', error.message);
+    throw error;
   } finally {
     body.release();
   }
+}
+
+function decodePiece(text: string): Uint8Array {
+  try {
+    return decodeBase64(text);
+  } catch {
+    throw new StoreError('malformed', '"piece" is not base64');
+  }
+}
+
+async function submitted(options: StoreRoutesOptions, call: Call): Promise<Answer> {
+  const body = await call.body(options.intake.limit);
+  try {
+    return await take(options, body.bytes, 'submission');
+  } finally {
+    body.release();
+  }
+}
+
+/** @param status where a caller wants only one of success */
+async function take(
+  { intake, metrics }: StoreRoutesOptions,
+  bytes: Uint8Array,
+  by: 'submission' | 'import',
+  status?: number,
+): Promise<Answer> {
+  const taken = await intake.take(bytes, by);
   for (const one of taken) {
     if (!one.kept) metrics.refused.inc({ error: one.error.code });
     else if (!one.known) metrics.kept.inc({ by });
   }
   const isNew = taken.some((one) => one.kept && !one.known);
-  return jsonAnswer(isNew ? 201 : 200, { attestations: taken.map(takenJson), notice: STORE_NOTICE }, FRESH);
+  const answer = { attestations: taken.map(takenJson), notice: STORE_NOTICE };
+  return jsonAnswer(status ?? (isNew ? 201 : 200), answer, FRESH);
 }
 
 function takenJson(taken: TakenPiece): object {
@@ -277,10 +341,10 @@ function notFound(): StoreError {
 }
 
 /** The routes, with answers for the errors of the store. Other errors are for the service. */
-function guarded({ metrics, onError }: StoreRoutesOptions, routes: readonly Route[]): readonly Route[] {
+function guarded<R extends Route>({ metrics, onError }: StoreRoutesOptions, routes: readonly R[]): readonly R[] {
   return routes.map((route) => ({
     ...route,
-    answer: async (call) => {
+    answer: async (call: Call) => {
       try {
         return await route.answer(call);
       } catch (error) {
