@@ -35,6 +35,20 @@ export class MemoryIndex {
   readonly #outputLeaves: Uint8Array[] = [];
   readonly #postings = new Map<string, number[]>();
   #outputLeaf = new Uint8Array();
+  readonly #sign: (origin: string, leaves: readonly Uint8Array[]) => string;
+
+  /** @param sign gives the checkpoint over the leaf hashes as a signed note; by default nobody signs it */
+  constructor(sign: (origin: string, leaves: readonly Uint8Array[]) => string = noteOf) {
+    this.#sign = sign;
+  }
+
+  get inputLeaves(): readonly Uint8Array[] {
+    return this.#inputLeaves;
+  }
+
+  get outputLeaves(): readonly Uint8Array[] {
+    return this.#outputLeaves;
+  }
 
   /** The newest leaf of the output log. */
   get outputLeaf(): Uint8Array {
@@ -76,7 +90,7 @@ export class MemoryIndex {
     });
     this.#changed.clear();
     this.tree = this.tree.with(leaves);
-    const inputCheckpoint = noteOf(INPUT_ORIGIN, this.#inputLeaves);
+    const inputCheckpoint = this.#sign(INPUT_ORIGIN, this.#inputLeaves);
     this.#outputLeaf = new Uint8Array(
       formatOutputLeaf({ root: this.tree.root, keys: this.tree.keys, inputCheckpoint }),
     );
@@ -101,7 +115,7 @@ export class MemoryIndex {
       place: lookupPlace(path, postings),
       outputLeaf: this.#outputLeaf,
       outputProof: inclusionProof(size - 1, size, nodesOf(this.#outputLeaves), fastSha256),
-      outputCheckpoint: noteOf(OUTPUT_ORIGIN, this.#outputLeaves),
+      outputCheckpoint: this.#sign(OUTPUT_ORIGIN, this.#outputLeaves),
     };
   }
 }
