@@ -12,6 +12,7 @@ import { base64 } from './base64.ts';
 import { canonical } from './canonical.ts';
 import { commit } from './commit.ts';
 import { digest } from './digest.ts';
+import { extract } from './extract.ts';
 import { hash } from './hash.ts';
 import { integrate } from './integrate.ts';
 import { json } from './json.ts';
@@ -50,6 +51,7 @@ const ALL: readonly Micro[] = [
   ...base64,
   ...reply,
   ...match,
+  ...extract,
   ...token,
 ];
 

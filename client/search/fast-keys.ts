@@ -2,6 +2,7 @@
  * `extractKeys` (merkle/index/extract.ts) as fast as Node can: the same keys in the same order. Nearly every entry is a canonical
  * hashedrekord 0.0.2, whose parts are found without a JSON parser. A test compares both readers over odd entries.
  */
+import type { AsciiOf } from '../../merkle/index/der-keys.ts';
 import { extractKeys, FoundKeys } from '../../merkle/index/extract.ts';
 import type { IndexKey } from '../../merkle/index/keys.ts';
 import { scanHashedRekord } from '../../merkle/rekor/hashedrekord.ts';
@@ -21,7 +22,7 @@ export function fastKeys(body: Uint8Array): readonly IndexKey[] {
     const der = fromBase64(plain.rawBytes);
     const name = HASH_NAME[plain.digestAlgorithm as keyof typeof HASH_NAME];
     if (digest?.length === DIGEST_SIZE[name] && der !== undefined) {
-      const found = new FoundKeys(fastSha256);
+      const found = new FoundKeys(fastSha256, asciiOfBuffer);
       found.add('kind', 'hashedrekord');
       const signers = [{ der, isCertificate: plain.form === 'x509Certificate' }];
       if (found.wellFormed({ digests: [`${name}:${digest.toString('hex')}`], signers })) return found.keys;
@@ -29,3 +30,5 @@ export function fastKeys(body: Uint8Array): readonly IndexKey[] {
   }
   return extractKeys(body, fastSha256);
 }
+
+const asciiOfBuffer: AsciiOf = (bytes, start, end) => (bytes as Buffer).toString('latin1', start, end);

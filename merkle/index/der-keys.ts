@@ -24,19 +24,31 @@ const ARC = Uint8Array.of(0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xbf, 0x30, 0x01);
 /** Most numbers of an OID after the arc, and most bytes of each. */
 const MAX_NUMBERS = 8;
 const MAX_NUMBER_BYTES = 4;
-const ISSUERS = new Set(['1', '8']);
+const SMALL = Array.from({ length: 0x80 }, (_, number) => String(number));
 /** Most names of a certificate that are paired with its issuer, and the longest issuer that is, in bytes. */
 export const MAX_PAIR_NAMES = 64;
 const MAX_PAIR_ISSUER = 256;
 
 /** Whether an issuer makes keys together with the names. All pairs of long ones would be much more text than the entry. */
 export function isPairable(issuer: string): boolean {
+  if (3 * issuer.length <= MAX_PAIR_ISSUER) return true;
   return issuer.length <= MAX_PAIR_ISSUER && encodeUtf8(issuer).length <= MAX_PAIR_ISSUER;
 }
 
+/** The text of bytes that are ASCII. On Node, a method of Buffer is faster. */
+export type AsciiOf = (bytes: Uint8Array, start: number, end: number) => string;
+
+const asciiOf: AsciiOf = (bytes, start, end) => {
+  let text = '';
+  for (let at = start; at < end; at += 4096) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, Math.min(end, at + 4096)) as unknown as number[]);
+  }
+  return text;
+};
+
 /** The keys of a well-formed certificate; undefined for all other bytes. */
-export function readCertificate(der: Uint8Array): DerKeys | undefined {
-  const reader = new Reader(der);
+export function readCertificate(der: Uint8Array, ascii: AsciiOf = asciiOf): DerKeys | undefined {
+  const reader = new Reader(der, ascii);
   return reader.certificate() ? reader.found : undefined;
 }
 
@@ -56,12 +68,14 @@ export function scanAnchors(bytes: Uint8Array): DerKeys {
 class Reader {
   readonly found: DerKeys = { spkis: [], names: [], issuers: [], extensions: [] };
   readonly #der: Uint8Array;
+  readonly #ascii: AsciiOf;
   /** The last element: its contents begin at `#start`, and it ends at `#end`. */
   #start = 0;
   #end = 0;
 
-  constructor(der: Uint8Array) {
+  constructor(der: Uint8Array, ascii: AsciiOf = asciiOf) {
     this.#der = der;
+    this.#ascii = ascii;
   }
 
   certificate(): boolean {
@@ -126,7 +140,7 @@ class Reader {
 
   #extensions(start: number, end: number): boolean {
     let hasNames = false;
-    const numbers = new Set<string>();
+    const numbers: string[] = [];
     for (let at = start; at < end; ) {
       if (!this.#strict(0x30, at, end)) return false;
       const next = this.#end;
@@ -145,8 +159,8 @@ class Reader {
         if (!this.#names(this.#start, next, true)) return false;
       } else if (oidEnd - oid > ARC.length && this.#isAt(oid, ARC)) {
         const number = this.#fulcio(oid, oidEnd, value, next);
-        if (number === undefined || numbers.has(number)) return false;
-        numbers.add(number);
+        if (number === undefined || numbers.includes(number)) return false;
+        numbers.push(number);
       }
       at = next;
     }
@@ -163,18 +177,19 @@ class Reader {
     if (number === undefined) return undefined;
     const { issuers, extensions } = this.found;
     let from: number | undefined = start;
-    if (!/^[1-9]$/.test(number) || Number(number) > LAST_RAW_EXTENSION) {
+    if (number.length > 1 || number === '0' || Number(number) > LAST_RAW_EXTENSION) {
       from = this.#strict(0x0c, start, end) && this.#end === end ? this.#start : undefined;
     }
     const text = from === undefined ? undefined : this.#text(from, end);
     const shown = text ?? this.#hex(start, end);
-    if (ISSUERS.has(number)) issuers.push(shown);
+    if (number === '1' || number === '8') issuers.push(shown);
     else extensions.push(`${FULCIO_ARC}${number}=${shown}`);
     return text === undefined ? undefined : number;
   }
 
   /** The numbers of an OID in decimal, with dots between them. */
   #numbers(start: number, end: number): string | undefined {
+    if (end - start === 1 && this.#der[start]! < 0x80) return SMALL[this.#der[start]!];
     const numbers: number[] = [];
     let first = start;
     let value = 0;
@@ -280,13 +295,9 @@ class Reader {
 
   /** Undefined for bytes that are not UTF-8. */
   #text(start: number, end: number): string | undefined {
-    let text = '';
-    for (let at = start; at < end; at++) {
-      const byte = this.#der[at]!;
-      if (byte >= 0x80) return utf8(this.#der.subarray(start, end));
-      text += String.fromCharCode(byte);
-    }
-    return text;
+    const der = this.#der;
+    for (let at = start; at < end; at++) if (der[at]! >= 0x80) return utf8(der.subarray(start, end));
+    return this.#ascii(der, start, end);
   }
 
   #hex(start: number, end: number): string {

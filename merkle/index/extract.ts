@@ -8,13 +8,14 @@ import { MAX_ENTRY } from '../bundle.ts';
 import { encodeHex } from '../bytes.ts';
 import { parseStrictJson } from '../rekor/strict-json.ts';
 import { type Sha256, sha256 } from '../rfc6962.ts';
-import { type DerKeys, isPairable, MAX_PAIR_NAMES, readCertificate, readSpki } from './der-keys.ts';
+import { type AsciiOf, type DerKeys, isPairable, MAX_PAIR_NAMES, readCertificate, readSpki } from './der-keys.ts';
 import { type EntryParts, entryParts } from './entry-parts.ts';
 import { type IndexKey, issuerIdentity, type KeyKind } from './keys.ts';
 import { sweep } from './sweep.ts';
 
 /** Most issuers of one certificate that give keys of the kind `issuer-identity`. */
 const MAX_PAIR_ISSUERS = 2;
+const FEW_KEYS = 40;
 
 /**
  * The keys of an entry of any bytes, at least one, in the order of the specification; none is there twice. Never throws.
@@ -47,24 +48,36 @@ export function extractKeys(body: Uint8Array, hash: Sha256 = sha256): readonly I
 /** Gathers keys in their order, each once. */
 export class FoundKeys {
   readonly keys: IndexKey[] = [];
-  readonly #seen = new Set<string>();
   readonly #hash: Sha256;
+  readonly #ascii: AsciiOf | undefined;
+  /** Only for an entry with more than a few keys. */
+  #seen: Set<string> | undefined;
 
-  constructor(hash: Sha256) {
+  constructor(hash: Sha256, ascii?: AsciiOf) {
     this.#hash = hash;
+    this.#ascii = ascii;
   }
 
   add(kind: KeyKind, value: string): void {
-    const size = this.#seen.size;
-    this.#seen.add(`${kind} ${value}`);
-    if (this.#seen.size > size) this.keys.push({ kind, value });
+    if (!this.#has(kind, value)) this.keys.push({ kind, value });
+  }
+
+  /** A list finds a repeated key among a few faster than a set. */
+  #has(kind: KeyKind, value: string): boolean {
+    const { keys } = this;
+    if (this.#seen === undefined && keys.length > FEW_KEYS) {
+      this.#seen = new Set(keys.map((key) => `${key.kind} ${key.value}`));
+    }
+    if (this.#seen === undefined) return keys.some((key) => key.kind === kind && key.value === value);
+    const { size } = this.#seen;
+    return this.#seen.add(`${kind} ${value}`).size === size;
   }
 
   /** Adds the keys of all parts if each signer is well-formed, and otherwise none. */
   wellFormed({ digests, signers }: EntryParts): boolean {
     const read: DerKeys[] = [];
     for (const { der, isCertificate } of signers) {
-      const keys = isCertificate ? readCertificate(der) : readSpki(der);
+      const keys = isCertificate ? readCertificate(der, this.#ascii) : readSpki(der);
       if (keys === undefined) return false;
       read.push(keys);
     }
