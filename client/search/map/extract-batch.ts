@@ -7,9 +7,9 @@
  * ```
  * All u32 are little-endian; both sides are this file.
  */
-import { extractKeys } from '../../../merkle/index/extract.ts';
 import { keyHash } from '../../../merkle/index/keys.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
+import { fastKeys } from '../fast-keys.ts';
 
 const HASH = 32;
 
@@ -50,7 +50,7 @@ export function extractBatch(task: ArrayBuffer): ArrayBuffer {
   for (let place = 0; place < count; place++) {
     const body = new Uint8Array(task, at, lengths[place]!);
     at += body.length;
-    for (const key of extractKeys(body)) {
+    for (const key of fastKeys(body)) {
       const text = `${key.kind} ${key.value}`;
       let one = known.get(text);
       if (one === undefined) {

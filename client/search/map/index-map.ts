@@ -21,9 +21,10 @@ import { EXTRACTOR } from '../../../merkle/index/keys.ts';
 import { ClientError } from '../../errors.ts';
 import { cursorRecord, parseCursor, peerRecords } from '../../follow/cursor-record.ts';
 import type { Batch, Cursor, FeedConsumer, FollowedLog } from '../../follow/types.ts';
-import type { ExtractedRun, KeyExtractor } from './key-extractor.ts';
+import { type ExtractedRun, type KeyExtractor, keyExtractor } from './key-extractor.ts';
 import { type MapMeta, type MapRoot, MapStore } from './map-store.ts';
 import { PostingLog } from './posting-log.ts';
+import { PostingReader } from './posting-reader.ts';
 import { CHUNK, type KeyPostings, NO_POSTINGS } from './postings.ts';
 import { prefixName, Trie } from './trie.ts';
 
@@ -31,7 +32,10 @@ export interface MapOptions {
   /** The directory of this map alone. */
   readonly dir: string;
   readonly log: Pick<FollowedLog, 'origin' | 'keys'>;
-  readonly extractor: KeyExtractor;
+  /** Threads that extract keys; 0: this thread does. */
+  readonly threads: number;
+  /** What extracts keys in the place of these threads. The map closes it. */
+  readonly extractor?: KeyExtractor;
 }
 
 /** A key whose leaf in the trie is not of its postings. */
@@ -68,10 +72,10 @@ export class IndexMap implements FeedConsumer {
   #turn: Promise<unknown> = Promise.resolve();
   #turnStarted = 0;
 
-  private constructor({ log, extractor }: MapOptions, store: MapStore, meta: MapMeta | undefined) {
+  private constructor({ log, threads, extractor }: MapOptions, store: MapStore, meta: MapMeta | undefined) {
     this.log = log;
     this.#store = store;
-    this.#extractor = extractor;
+    this.#extractor = extractor ?? keyExtractor(threads);
     this.#meta = meta ?? { log: log.origin, extractor: EXTRACTOR, base: 0 };
   }
 
@@ -172,14 +176,21 @@ export class IndexMap implements FeedConsumer {
     return await this.#store.root(size);
   }
 
-  /** Answers lookups from the last root from now on, durably. @throws ClientError `state`; RuntimeError `store` */
-  async show(): Promise<void> {
+  /**
+   * Answers lookups from the last root from now on. Its size and a record become durable in one step.
+   *
+   * @throws ClientError `state`; RuntimeError `store`
+   */
+  async show(name = 'published', value = new Uint8Array(0)): Promise<void> {
     await this.#inTurn(async () => {
       const sealed = this.#sealed;
       if (sealed === undefined || sealed.size !== this.base)
         throw new ClientError('state', 'no root of the map is sealed');
       const meta = { ...this.#meta, shown: sealed.size };
-      await this.#store.write((batch) => batch.meta(meta));
+      await this.#store.write((batch) => {
+        batch.meta(meta);
+        batch.record(name, value);
+      });
       this.#meta = meta;
       this.#shown = sealed;
       this.#trie.show();
@@ -197,6 +208,7 @@ export class IndexMap implements FeedConsumer {
   }
 
   async close(): Promise<void> {
+    await this.#extractor.close();
     await this.#turn.catch(() => {});
     this.#failure ??= new ClientError('state', 'the map is closed');
     await this.#store.close();
@@ -226,33 +238,9 @@ export class IndexMap implements FeedConsumer {
     throw new ClientError('state', 'the map has a leaf whose key is not in its store: build the map again');
   }
 
-  /** The postings [from, to) of a key, of which there are as many. */
-  async slice(key: Uint8Array, { count, rest }: KeyPostings, from: number, to: number): Promise<number[]> {
-    const full = count - rest.length;
-    const found: number[] = [];
-    for (let at = from; at < to; ) {
-      const index = Math.floor(at / CHUNK);
-      const chunk = at < full ? (await this.#store.chunk(key, index)).rest : rest;
-      const end = Math.min(to - index * CHUNK, chunk.length);
-      found.push(...chunk.slice(at % CHUNK, end));
-      at = index * CHUNK + end;
-    }
-    return found;
-  }
-
-  /** The postings of a key below its posting number `count`. */
-  async firstOf(key: Uint8Array, all: KeyPostings, count: number): Promise<KeyPostings> {
-    if (count === 0) return NO_POSTINGS;
-    if (count > all.count - all.rest.length) {
-      const rest = all.rest.slice(0, count - (all.count - all.rest.length));
-      return { count, edge: all.edge, rest, last: rest[rest.length - 1]! };
-    }
-    const index = Math.floor((count - 1) / CHUNK);
-    return this.#ofChunk(await this.#store.chunk(key, index), index, count - index * CHUNK);
-  }
-
-  rootOf(postings: KeyPostings): Uint8Array {
-    return this.#hashes.root(postings);
+  /** Reads the postings of a key as they were when `find` gave them, and the hashes of their posting log. */
+  reader(key: Uint8Array, postings: KeyPostings): PostingReader {
+    return new PostingReader((index) => this.#store.chunk(key, index), postings, this.#hashes);
   }
 
   async #postingsAt(key: Uint8Array, size: number): Promise<KeyPostings | undefined> {

@@ -51,7 +51,12 @@ export async function readAll(feed: Feed): Promise<void> {
 }
 
 export async function openCrafted(dir: string, log: FakeLog): Promise<IndexMap> {
-  const map = await IndexMap.open({ dir, log: { origin: log.origin, keys: [log.key] }, extractor: crafted });
+  const map = await IndexMap.open({
+    dir,
+    log: { origin: log.origin, keys: [log.key] },
+    threads: 0,
+    extractor: crafted,
+  });
   later(() => map.close());
   return map;
 }
