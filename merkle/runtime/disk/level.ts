@@ -51,9 +51,11 @@ export interface LevelBatch {
 }
 
 /** Keys in [gte, lt), in the order of their bytes; without bounds all keys. */
-interface LevelRange {
+export interface LevelRange {
   readonly gte?: Bytes;
   readonly lt?: Bytes;
+  /** From the end of the range backwards. */
+  readonly reverse?: boolean;
 }
 
 export type LevelRow = readonly [key: Bytes, value: Bytes];
@@ -183,11 +185,12 @@ export class GuardedLevel {
    */
   async *scan(range: LevelRange = {}, chunk = 512): AsyncGenerator<LevelRow[]> {
     this.#check();
-    const { gte, lt } = range;
+    const { gte, lt, reverse = false } = range;
     // The native side stops a chunk at this many bytes; its default of 16 KiB is a dozen entries.
     const limits = { highWaterMarkBytes: 1024 * 1024, fillCache: false };
     const rows = this.#db.iterator({
       ...limits,
+      reverse,
       ...(gte !== undefined && { gte: asBuffer(gte) }),
       ...(lt !== undefined && { lt: asBuffer(lt) }),
     });
