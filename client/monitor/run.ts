@@ -1,9 +1,9 @@
 /** The monitor: a loop for each log, the logs of signing configurations as these name them, and the queue of alerts. */
-import { parseVerifierKey } from '../../merkle/note.ts';
-import { backOffMs, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
+import { SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
 import { whenAborted } from '../../merkle/runtime/service/ends.ts';
 import { ClientError } from '../errors.ts';
-import { type ReadLocation, readShards, shardOf } from '../follow/shards.ts';
+import { LogLoops, type NamedBy } from '../follow/log-loops.ts';
+import type { ReadLocation } from '../follow/shards.ts';
 import type { FollowedLog, ShardSource } from '../follow/types.ts';
 import { type FollowEvent, Follower, type FollowOptions, type Round } from './follower.ts';
 import type { TrustWatch } from './trust-watch.ts';
@@ -46,17 +46,12 @@ export interface OnceReport {
   readonly problems: readonly string[];
 }
 
-/** The longest pause after a failure, unless rounds are further apart. */
-const LONGEST_PAUSE_MS = 60_000;
-const SHARDS_EVERY_MS = 60_000;
 /** The time for the deliveries of `--once`. The queue keeps the rest. */
 const DRAIN_MS = 60_000;
 
 export class Monitor {
   readonly #options: MonitorOptions;
-  readonly #followers = new Map<string, Follower>();
-  /** Messages that the monitor has reported. */
-  readonly #reported = new Set<string>();
+  readonly #loops: LogLoops<Follower>;
   /** The store held no log at the start. */
   #fresh = false;
 
@@ -67,7 +62,19 @@ export class Monitor {
     const count = Math.max(1, logs.length + 2 * shards.length);
     const chunkBytes = Math.max(1024 * 1024, Math.floor(settings.chunkBytes / count));
     this.#options = { ...options, settings: { ...settings, chunkBytes } };
-    for (const log of logs) this.#add(log, options.start);
+    const { read, now, store } = options;
+    this.#loops = new LogLoops({
+      settings,
+      shards,
+      read,
+      ...(now !== undefined && { now }),
+      make: (log, named) => this.#make(log, this.#startOf(named)),
+      known: () => store.shards(),
+      onShard: ({ origin, location }) => this.#emit(origin, { type: 'shard', location }),
+      onProblem: (source, message) => this.#emit(source, { type: 'fault', message, attempt: 1 }),
+      onRound: ({ log }, { ok }) => this.#emit(log.origin, { type: 'round', ok }),
+    });
+    for (const log of logs) this.#loops.add(log);
   }
 
   /**
@@ -79,7 +86,7 @@ export class Monitor {
   async load(): Promise<void> {
     const { store, start } = this.#options;
     this.#fresh = await store.isEmpty();
-    for (const follower of this.#followers.values()) {
+    for (const follower of this.#loops.followers) {
       try {
         await follower.load();
       } catch (error) {
@@ -92,12 +99,12 @@ export class Monitor {
   }
 
   get reports(): LogReport[] {
-    return [...this.#followers.values()].map(reportOf);
+    return [...this.#loops.followers].map(reportOf);
   }
 
   /** Why the monitor does not follow a log right now, a sentence each. */
   get troubles(): string[] {
-    const failing = [...this.#followers.values()].filter(({ failures }) => failures > 0);
+    const failing = [...this.#loops.followers].filter(({ failures }) => failures > 0);
     const trusts = this.#options.trusts.filter(({ failures }) => failures > 0);
     return [
       ...failing.map(({ log, failures }) => `"${log.origin}": ${failures} rounds in a row failed`),
@@ -109,7 +116,6 @@ export class Monitor {
   async run(signal: AbortSignal): Promise<void> {
     const stopping = new AbortController();
     const stop = AbortSignal.any([signal, stopping.signal]);
-    const running = new Map<Follower, Promise<void>>();
     let failure: { readonly error: unknown } | undefined;
     const fail = (error: unknown): void => {
       failure ??= { error };
@@ -122,22 +128,10 @@ export class Monitor {
         if (!stop.aborted) fail(error);
       }
     };
-    const startAll = (): void => {
-      for (const follower of this.#followers.values()) {
-        if (!running.has(follower)) running.set(follower, guarded(this.#loop(follower, stop)));
-      }
-    };
-    const shards = async (): Promise<void> => {
-      while (!stop.aborted && this.#options.shards.length > 0) {
-        await this.#findShards(stop);
-        startAll();
-        await pause(SHARDS_EVERY_MS, stop);
-      }
-    };
-    startAll();
+    const following = this.#loops.run(stop, fail);
     const watching = this.#options.trusts.map((watch) => guarded(this.#watch(watch, stop)));
-    await Promise.all([guarded(this.#options.queue.run(stop)), guarded(shards()), whenAborted(stop)]);
-    await Promise.all([...running.values(), ...watching]);
+    await Promise.all([guarded(this.#options.queue.run(stop)), whenAborted(stop)]);
+    await Promise.all([following, ...watching]);
     if (failure !== undefined) throw failure.error;
   }
 
@@ -147,9 +141,9 @@ export class Monitor {
    * @throws ClientError `state`, `cancelled`; RuntimeError `store`
    */
   async once(signal: AbortSignal): Promise<OnceReport> {
-    const problems = await this.#findShards(signal);
+    const problems = await this.#loops.findShards(signal);
     const logs = await Promise.all(
-      [...this.#followers.values()].map(async (follower) => {
+      [...this.#loops.followers].map(async (follower) => {
         const { ok, lying, alerts, fault } = await this.#settle(follower, signal);
         return { ...reportOf(follower), ok, lying, alerts, ...(fault !== undefined && { fault }) };
       }),
@@ -165,39 +159,30 @@ export class Monitor {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#followers.values()].map((follower) => follower.close()));
+    await this.#loops.close();
   }
 
-  #add(log: FollowedLog, start: 'now' | 'start' | undefined): void {
+  /** Where a log begins that has no state; undefined: a missing state is an error. */
+  #startOf(named: NamedBy): 'now' | 'start' | undefined {
+    const { start } = this.#options;
+    if (named === 'settings') return start;
+    // A monitor that has run before must see a new log from its first entry on.
+    return named === 'shards' && this.#fresh && start === 'now' ? 'now' : 'start';
+  }
+
+  #make(log: FollowedLog, start: 'now' | 'start' | undefined): Follower {
     const { onEvent: _onEvent, start: _start, ...options } = this.#options;
-    const follower = new Follower(log, {
+    return new Follower(log, {
       ...options,
       ...(start !== undefined && { start }),
       onEvent: (event) => this.#emit(log.origin, event),
     });
-    this.#followers.set(log.origin, follower);
-  }
-
-  async #loop(follower: Follower, stop: AbortSignal): Promise<void> {
-    const { pollMs } = this.#options.settings;
-    while (!stop.aborted) {
-      const round = await this.#round(follower, stop);
-      // The random part keeps many monitors from coming at once.
-      const rest = Math.min(pollMs, round.waiting ?? pollMs) * (0.9 + Math.random() / 10);
-      await pause(round.ok ? rest : this.#backOff(follower.failures), stop);
-    }
-  }
-
-  async #round(follower: Follower, signal: AbortSignal): Promise<Round> {
-    const round = await follower.round(signal);
-    this.#emit(follower.log.origin, { type: 'round', ok: round.ok });
-    return round;
   }
 
   async #watch(watch: TrustWatch, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const { ok } = await this.#watchOnce(watch, stop);
-      await pause(ok ? this.#options.settings.pollMs : this.#backOff(watch.failures), stop);
+      await pause(ok ? this.#options.settings.pollMs : this.#loops.backOff(watch.failures), stop);
     }
   }
 
@@ -218,7 +203,7 @@ export class Monitor {
       if (ok || attempt >= Math.max(3, this.#options.settings.confirmations)) {
         return { alerts, ...(fault !== undefined && { fault }) };
       }
-      await pause(this.#backOff(attempt), signal);
+      await pause(this.#loops.backOff(attempt), signal);
     }
   }
 
@@ -226,63 +211,13 @@ export class Monitor {
   async #settle(follower: Follower, signal: AbortSignal): Promise<Round> {
     let alerts = 0;
     for (let attempt = 1; ; attempt++) {
-      const round = await this.#round(follower, signal);
+      const round = await this.#loops.round(follower, signal);
       alerts += round.alerts;
       if (round.ok || round.lying || attempt >= Math.max(3, this.#options.settings.confirmations)) {
         return { ...round, alerts };
       }
-      await pause(this.#backOff(attempt), signal);
+      await pause(this.#loops.backOff(attempt), signal);
     }
-  }
-
-  #backOff(failures: number): number {
-    const { retryMs, pollMs } = this.#options.settings;
-    return backOffMs({ firstMs: retryMs, longestMs: Math.max(pollMs, LONGEST_PAUSE_MS) }, failures);
-  }
-
-  /** Takes up the logs that the signing configurations name or once named. Resolves with the problems. */
-  async #findShards(signal: AbortSignal): Promise<string[]> {
-    const { shards, read, store, start, now = Date.now } = this.#options;
-    const problems: string[] = [];
-    // A monitor that has run before must see a new log from its first entry on.
-    const begin = this.#fresh && start === 'now' ? 'now' : 'start';
-    this.#fresh = false;
-    for (const source of shards) {
-      try {
-        const { logs, unknown } = await readShards(source, read, now(), signal);
-        problems.push(...unknown);
-        for (const log of logs) await this.#takeUp(log, begin);
-        for (const message of unknown) this.#reportOnce(source.name, message);
-      } catch (error) {
-        if (!(error instanceof ClientError) || error.code === 'cancelled' || error.code === 'state') throw error;
-        problems.push(`${source.name}: ${error.message}`);
-        this.#reportOnce(source.name, error.message);
-      }
-    }
-    const [source] = shards;
-    if (source === undefined) return problems;
-    for (const { origin, location, keys } of await store.shards()) {
-      await this.#takeUp(shardOf(source, { origin, location, keys: keys.map(parseVerifierKey) }), begin);
-    }
-    return problems;
-  }
-
-  async #takeUp(log: FollowedLog, start: 'now' | 'start'): Promise<void> {
-    const known = this.#followers.get(log.origin);
-    if (known !== undefined) {
-      if (log.last !== undefined) known.pin(log.last);
-      return;
-    }
-    this.#add(log, start);
-    await this.#followers.get(log.origin)!.load();
-    this.#emit(log.origin, { type: 'shard', location: log.location });
-  }
-
-  /** Reports each message once. */
-  #reportOnce(source: string, message: string): void {
-    if (this.#reported.has(message)) return;
-    this.#reported.add(message);
-    this.#emit(source, { type: 'fault', message, attempt: 1 });
   }
 
   #emit(log: string, event: LogEvent): void {
