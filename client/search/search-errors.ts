@@ -16,7 +16,7 @@ export const SEARCH_ERRORS = {
   store: 503, // the store of the index failed, and is opened again
 } as const;
 
-export type SearchErrorCode = keyof typeof SEARCH_ERRORS;
+type SearchErrorCode = keyof typeof SEARCH_ERRORS;
 
 /** The message is for a person; what comes from the query or the log is escaped in it. */
 export class SearchError extends CodedError<SearchErrorCode> {
