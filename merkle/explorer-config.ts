@@ -85,6 +85,12 @@ export function parseExplorerConfig(file: Uint8Array, base: string): ExplorerCon
   return { logs: read };
 }
 
+/** The origins (scheme, host, port) of all addresses in the configuration, each once. */
+export function explorerOrigins({ logs }: ExplorerConfig): string[] {
+  const urls = logs.flatMap(({ url, index, map }) => [url, index, map?.outputLog]);
+  return [...new Set(urls.filter((url) => url !== undefined).map((url) => new URL(url).origin))];
+}
+
 const REQUIRED = ['origin', 'url', 'keys'] as const;
 const OPTIONAL = ['policy', 'index', 'map', 'trustedRoot'] as const;
 

@@ -1,6 +1,7 @@
 /** Starts a log as a server. The command line loads this file, which also exports the operator's commands. */
 import { freeSpace } from '../merkle/runtime/disk/free-space.ts';
 import { failure } from '../merkle/runtime/service/ends.ts';
+import { ExplorerSite } from '../merkle/runtime/service/explorer-site.ts';
 import { type Logger, makeLogger } from '../merkle/runtime/service/logger.ts';
 import { Mirror } from '../merkle/runtime/service/mirror.ts';
 import { drainApp, openPorts, tryPorts } from '../merkle/runtime/service/ports.ts';
@@ -91,7 +92,9 @@ export async function serve({
     access = identity && (await LogAccess.open({ ...config, identity }, log.info.origin, logger));
     const { writers } = access ?? {};
     const mirror = config.trust.directory === undefined ? undefined : new Mirror(config.trust.directory);
-    const http = { ...config, tls: tls?.pair, mirror, writers };
+    const { directory } = config.explorer;
+    const page = directory === undefined ? undefined : new ExplorerSite(directory);
+    const http = { ...config, tls: tls?.pair, mirror, page, writers };
     const app = createApp(log, http, metrics, logger, shards);
     tls?.serve(app.server);
     const used: Reloads = logReloads({
@@ -118,6 +121,7 @@ export async function serve({
     const alarms = () => [
       ...used.alarms(),
       ...unpublished(mirror),
+      ...unusable(page),
       ...(access?.alarms() ?? []),
       ...shards.first.outgoingProblems(),
     ];
@@ -194,6 +198,12 @@ async function tryAll(config: Config): Promise<void> {
 function unpublished(mirror: Mirror | undefined): string[] {
   const problem = mirror?.problem();
   return problem === undefined ? [] : [`\`trust.directory\` has nothing to serve: ${problem}`];
+}
+
+/** What needs the operator where the page that `explorer.directory` names shows nothing. */
+function unusable(page: ExplorerSite | undefined): string[] {
+  const problem = page?.problem();
+  return problem === undefined ? [] : [`\`explorer.directory\` has no page to serve: ${problem}`];
 }
 
 function portsOf({ listen, admin }: Config): Parameters<typeof tryPorts>[0] {

@@ -139,6 +139,15 @@ export const ConfigSchema = Type.Object({
       }),
     ),
   }),
+  explorer: Type.Object({
+    directory: opt(
+      path({
+        description:
+          'Directory with the explorer and its `explorer.json` (`stele explorer`): a page that checks the log in a browser, served at `/explorer/`. A browser that asks for `/` is led there.',
+        defaultText: 'none: there is no `/explorer/`',
+      }),
+    ),
+  }),
   publish: Type.Object({
     minInterval: opt(
       duration('0ms', '1h', {

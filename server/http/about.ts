@@ -3,6 +3,7 @@ import { type Route, textAnswer } from '../../merkle/runtime/service/app.ts';
 import { requestError } from '../errors.ts';
 import { ANY_ORIGIN, json } from './answers.ts';
 import type { HttpContext } from './context.ts';
+import { toExplorer } from './explorer.ts';
 
 const FRESH = { ...ANY_ORIGIN, 'cache-control': 'no-store' };
 
@@ -15,15 +16,24 @@ export function aboutRoutes({ log, options, draining }: HttpContext): Route[] {
   const { origin, entries } = log.info;
   const { writers } = options;
   const who = writers === undefined ? '' : `Writes need an identity:   ${writers.accepted.accepted}\n`;
+  const page = options.page === undefined ? '' : 'GET  /explorer/            a page that checks the log in a browser\n';
   const about = `This is ${origin}, an append-only transparency log that runs Stele.
 
 ${TAKES[entries]}
 GET  /checkpoint           the newest signed tree head; tiles below /tile/ (c2sp.org/tlog-tiles)
 GET  /stele/v1/log         verifier keys, limits, and what the log takes
 GET  /openapi.json         every call
-${who}`;
+${page}${who}`;
   return [
-    { method: 'GET', path: '/', answer: () => textAnswer(200, about, { ...ANY_ORIGIN, 'cache-control': 'no-cache' }) },
+    {
+      method: 'GET',
+      path: '/',
+      // A browser alone names HTML.
+      answer: ({ request: { headers } }) =>
+        options.page !== undefined && /\btext\/html\b/i.test(headers.accept ?? '')
+          ? toExplorer()
+          : textAnswer(200, about, { ...ANY_ORIGIN, 'cache-control': 'no-cache', vary: 'Accept' }),
+    },
     {
       method: 'GET',
       path: '/healthz',

@@ -14,6 +14,8 @@ const STORE_CODES = new Set<unknown>(['store', 'unavailable', 'conflict', 'file'
 
 /** Pages of any origin may read the log. */
 export const ANY_ORIGIN = { 'access-control-allow-origin': '*' };
+/** A page may see when to ask again, which scripts see of no other origin otherwise. */
+const RETRY_SHOWN = { 'access-control-expose-headers': 'Retry-After' };
 
 /** `{"code":5,"message":"not found","details":[]}`; for a refused caller also with `error` and `reasons`. */
 export function errorJson(error: RequestError): string {
@@ -77,7 +79,7 @@ export function errorAnswer(
 export function forPages({ method }: IncomingMessage, answer: Answer, error: RequestError): Answer {
   const read = method === 'GET' || method === 'HEAD';
   if (!read && error.code !== 'method-not-allowed') return answer;
-  return { ...answer, headers: { ...ANY_ORIGIN, ...answer.headers } };
+  return { ...answer, headers: { ...ANY_ORIGIN, ...RETRY_SHOWN, ...answer.headers } };
 }
 
 /** `Retry-After` in whole seconds, rounded up. */

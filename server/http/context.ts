@@ -1,4 +1,5 @@
 /** What the routes of the public server share. */
+import type { ExplorerSite } from '../../merkle/runtime/service/explorer-site.ts';
 import type { Mirror } from '../../merkle/runtime/service/mirror.ts';
 import type { Config } from '../config/load.ts';
 import type { Metrics } from '../metrics.ts';
@@ -14,6 +15,8 @@ export interface HttpOptions
   readonly tls?: { readonly cert: string; readonly key: string } | undefined;
   /** The TUF repository that is served; undefined without one. */
   readonly mirror?: Mirror | undefined;
+  /** The page that is served at `/explorer/`; undefined without one. */
+  readonly page?: ExplorerSite | undefined;
   /** Where only those may write whose identity is proven and whom the access policy allows; undefined: everybody may. */
   readonly writers?: Writers | undefined;
   /** Rate at which the slowest client that is served reads its reply, in bytes a second. Default 16 KiB. */

@@ -13,6 +13,7 @@ import { aboutRoutes } from './about.ts';
 import { bodyError, errorAnswer, forPages, refusalAnswer, toRequestError } from './answers.ts';
 import { Compressor } from './compress.ts';
 import type { HttpContext, HttpOptions, Served } from './context.ts';
+import { explorerRoutes } from './explorer.ts';
 import { openapiRoute } from './openapi.ts';
 import { queryRoutes } from './query.ts';
 import { readRoutes } from './read.ts';
@@ -66,7 +67,8 @@ export function createApp(
       ...queryRoutes(context),
       ...trustRoutes(options.mirror),
     ];
-    const router = routerOf([...routes, openapiRoute(routes, served.publicUrl), ...aboutRoutes(context)]);
+    const pages = [...explorerRoutes(options.page), ...aboutRoutes(context)];
+    const router = routerOf([...routes, openapiRoute(routes, served.publicUrl), ...pages]);
     routers.set(served, router);
     return router;
   };
