@@ -53,6 +53,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./log-command.ts')).logCommand(),
   ],
   [
+    'explorer',
+    'write the page that checks logs in a browser',
+    async () => (await import('./explorer-command.ts')).explorerCommand(),
+  ],
+  [
     'trust',
     'publish what others need to trust a log',
     async () => (await import('./trust/trust-command.ts')).trustCommand(),
