@@ -28,6 +28,9 @@ const SMALL = Array.from({ length: 0x80 }, (_, number) => String(number));
 /** Most names of a certificate that are paired with its issuer, and the longest issuer that is, in bytes. */
 export const MAX_PAIR_NAMES = 64;
 const MAX_PAIR_ISSUER = 256;
+/** What an anchor reads at most: bytes of a value, and bytes of a key. Anchors may overlap, and their work must stay linear. */
+const MAX_ANCHOR_VALUE = 1024;
+const MAX_ANCHOR_KEY = 4096;
 
 /** Whether an issuer makes keys together with the names. All pairs of long ones would be much more text than the entry. */
 export function isPairable(issuer: string): boolean {
@@ -100,9 +103,9 @@ class Reader {
   }
 
   /** Where the SubjectPublicKeyInfo at `at` ends; -1 if none is there. */
-  publicKey(at: number): number {
-    const size = this.#der.length;
-    if (!this.#strict(0x30, at, size)) return -1;
+  publicKey(at: number, most = Number.POSITIVE_INFINITY): number {
+    const limit = Math.min(this.#der.length, at + most);
+    if (!this.#strict(0x30, at, limit)) return -1;
     const [start, end] = [this.#start, this.#end];
     if (!this.#strict(0x30, start, end)) return -1;
     const bits = this.#end;
@@ -115,7 +118,7 @@ class Reader {
   anchors(): void {
     const der = this.#der;
     for (let at = 0; at < der.length; at++) {
-      if (der[at] === 0x30) this.publicKey(at);
+      if (der[at] === 0x30) this.publicKey(at, MAX_ANCHOR_KEY);
       else if (der[at] === 0x06) this.#anchor(at);
     }
   }
@@ -129,13 +132,25 @@ class Reader {
     if (length >= 0x80 || oidEnd > size) return;
     const isNames = length === 3 && this.#isAt(oid, SUBJECT_ALT_NAME);
     if (!isNames && !(length > ARC.length && this.#isAt(oid, ARC))) return;
+    const limit = Math.min(size, oidEnd + MAX_ANCHOR_VALUE);
     let next = oidEnd;
-    if (this.#lenient(next) === 0x01) next = this.#end;
-    if (this.#lenient(next) !== 0x04) return;
-    const [start, end] = [this.#start, this.#end];
-    if (isNames) {
-      if (this.#lenient(start) === 0x30) this.#names(this.#start, Math.min(this.#end, end), false);
-    } else this.#fulcio(oid, oidEnd, start, end);
+    if (this.#lenient(next, limit) === 0x01) next = this.#end;
+    if (this.#lenient(next, limit) !== 0x04) return;
+    const [start, end] = [this.#start, Math.min(this.#end, limit)];
+    if (!isNames) {
+      if (this.#end <= limit) this.#fulcio(oid, oidEnd, start, end);
+    } else if (this.#lenient(start, end) === 0x30) this.#someNames(this.#start, Math.min(this.#end, end));
+  }
+
+  /** Adds the first names of an anchor, as far as they are whole. */
+  #someNames(start: number, end: number): void {
+    for (let at = start, count = 0; at < end && count < MAX_PAIR_NAMES; at = this.#end, count++) {
+      const tag = this.#lenient(at, end);
+      if (tag === undefined || this.#end > end) return;
+      const next = this.#end;
+      this.found.names.push(this.#name(tag, this.#start, next).text ?? this.#hex(at, next));
+      this.#end = next;
+    }
   }
 
   #extensions(start: number, end: number): boolean {
@@ -156,7 +171,7 @@ class Reader {
       if (oidEnd - oid === 3 && this.#isAt(oid, SUBJECT_ALT_NAME)) {
         if (hasNames || !this.#strict(0x30, value, next) || this.#end !== next) return false;
         hasNames = true;
-        if (!this.#names(this.#start, next, true)) return false;
+        if (!this.#names(this.#start, next)) return false;
       } else if (oidEnd - oid > ARC.length && this.#isAt(oid, ARC)) {
         const number = this.#fulcio(oid, oidEnd, value, next);
         if (number === undefined || numbers.includes(number)) return false;
@@ -206,19 +221,19 @@ class Reader {
     return first === end && numbers.length > 0 ? numbers.join('.') : undefined;
   }
 
-  /** Adds the names between `start` and `end`. Whether all of them have their form. Not strict, it goes on after a bad one. */
-  #names(start: number, end: number, strict: boolean): boolean {
-    let good = start < end;
+  /** Adds the names between `start` and `end`. Whether there is one, and all of them have their form. */
+  #names(start: number, end: number): boolean {
+    if (start === end) return false;
     for (let at = start; at < end; ) {
       const tag = this.#der[at]!;
-      if (strict ? !this.#strict(tag, at, end) : this.#lenient(at) === undefined) return false;
-      const [from, to] = [this.#start, Math.min(this.#end, end)];
-      const name = this.#name(tag, from, to);
-      if (name === undefined || !name.good) good = false;
-      this.found.names.push(name?.text ?? this.#hex(at, to));
-      at = to;
+      if (!this.#strict(tag, at, end)) return false;
+      const next = this.#end;
+      const name = this.#name(tag, this.#start, next);
+      if (!name.good) return false;
+      this.found.names.push(name.text ?? this.#hex(at, next));
+      at = next;
     }
-    return good;
+    return true;
   }
 
   /** The text of a name; without text the name is shown in hex. */
@@ -271,20 +286,24 @@ class Reader {
     return true;
   }
 
-  /** Passes the element at `at`, with any tag and any length: one that reaches beyond the bytes ends with them. Gives its tag. */
-  #lenient(at: number): number | undefined {
+  /**
+   * Passes the element at `at`, with any tag, any length and any form of the length; it may reach beyond `limit`. Gives its tag;
+   * undefined where no element of definite length begins before `limit`.
+   */
+  #lenient(at: number, limit: number): number | undefined {
     const der = this.#der;
-    if (at + 2 > der.length) return undefined;
     const first = der[at + 1]!;
     let start = at + 2;
     let length = first;
-    if (first === 0x80) length = der.length;
-    else if (first > 0x80) {
+    if (start > limit || first === 0x80) return undefined;
+    if (first > 0x80) {
+      const end = start + (first & 0x7f);
+      if (end > limit) return undefined;
       length = 0;
-      for (let i = 0x80; i < first && start < der.length; i++) length = Math.min(length * 256 + der[start++]!, 2 ** 32);
+      for (; start < end; start++) length = Math.min(length * 256 + der[start]!, 2 ** 32);
     }
     this.#start = start;
-    this.#end = Math.min(start + length, der.length);
+    this.#end = start + length;
     return der[at];
   }
 

@@ -22,15 +22,12 @@ export function sweep(body: Uint8Array, found: SweepFound): void {
     const bytes = decodeRun(run, 0);
     const hex = hexOf(run, bytes);
     if (hex !== undefined) found.digest(hex);
-    scanRun(run, bytes, found);
-    for (const inner of runsOf(bytes)) scanRun(inner, decodeRun(inner, 0), found);
+    found.der(scanAnchors(bytes));
+    for (const inner of runsOf(bytes)) {
+      // In PEM, the words of its first line join the run, so that each of the four alignments is read.
+      for (let skip = 0; skip < 4; skip++) found.der(scanAnchors(decodeRun(inner, skip)));
+    }
   }
-}
-
-/** A run may begin with characters that are no part of its base64, so that each of the four alignments is read. */
-function scanRun(run: Uint8Array, bytes: Uint8Array, found: SweepFound): void {
-  found.der(scanAnchors(bytes));
-  for (let skip = 1; skip < 4; skip++) found.der(scanAnchors(decodeRun(run, skip)));
 }
 
 function hexOf(run: Uint8Array, bytes: Uint8Array): string | undefined {
