@@ -55,6 +55,9 @@ export { formatStatement, predicateType, type Subject } from './formats/statemen
 export type { Decider, DeciderOptions } from './policy/decider.ts';
 export type { DecisionBasis } from './policy/decision-basis.ts';
 export { decisionSentence } from './policy/decision-text.ts';
+export type { CheckedHit, CheckedPage } from './search/check-page.ts';
+export { type SearchLogRequest, type SearchTrust, searchLog } from './search/search-log.ts';
+export type { SearchHit, SearchMatch, SearchOrder, SearchQuery, SearchTerm } from './search/types.ts';
 export { type Attested, attest, attestAndLog } from './submit/attestation.ts';
 export type { AuthorityTrust, IssuedCertificate } from './submit/keyless/issued-certificate.ts';
 export type { CertifiedKey as KeylessOptions, KeylessSigner } from './submit/keyless/keyless-signer.ts';

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { AdmissionSchema } from '../dist/client/admission/admission-config.js';
 import { CaSchema } from '../dist/client/ca/ca-config.js';
 import { monitorDocs } from '../dist/client/monitor/config/monitor-docs.js';
+import { IndexSchema } from '../dist/client/search/index-config.js';
 import { TrustServeSchema } from '../dist/client/trust/tuf/serve/trust-serve-config.js';
 import { generatedPart, settingsSections, settingsTable } from '../dist/merkle/runtime/config/settings-docs.js';
 import { IDENTITY_SETTINGS } from '../dist/merkle/runtime/identity/identity-settings.js';
@@ -17,6 +18,7 @@ const parts = [
   ['configuration', generatedPart(TRUST_SERVE, settingsSections(TrustServeSchema, 'STELE_TRUST_SERVE_'))],
   ['configuration', generatedPart(ADMISSION, settingsSections(AdmissionSchema, 'STELE_ADMISSION_'))],
   ['configuration', generatedPart('client/ca/ca-config.ts', [settingsTable(CaSchema)])],
+  ['configuration', generatedPart('client/search/index-config.ts', [settingsTable(IndexSchema)])],
   ['identity', generatedPart('merkle/runtime/identity/identity-settings.ts', [settingsTable(IDENTITY_SETTINGS)])],
   ['monitor', monitorDocs()],
   ['witness', generatedPart('witness/config.ts', settingsSections(WitnessSchema, 'STELE_WITNESS_'))],

@@ -48,6 +48,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./audit-command.ts')).auditCommand(),
   ],
   [
+    'search',
+    'ask an index for entries, and check each',
+    async () => (await import('./search/search-command.ts')).searchCommand(),
+  ],
+  [
     'log',
     "check, export, freeze, back up or restore a log's data",
     async () => (await import('./log-command.ts')).logCommand(),
@@ -84,6 +89,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./monitor/monitor.ts')).monitorCommand(),
   ],
   [
+    'index',
+    'run an index over logs, so that entries can be found',
+    async () => (await import('./index/index-command.ts')).indexCommand(),
+  ],
+  [
     'completion',
     'print completions for bash, zsh or fish',
     async () => (await import('./completion.ts')).completionCommand(loadAll),
@@ -91,7 +101,7 @@ const COMMANDS: readonly Entry[] = [
 ];
 
 /** Commands that may run a service. */
-const SERVICES = ['up', 'serve', 'witness', 'monitor', 'admission'];
+const SERVICES = ['up', 'serve', 'witness', 'monitor', 'admission', 'index'];
 
 /** Runs one command line (without `node` and the script); resolves with the exit status. */
 export async function run(args: readonly string[]): Promise<number> {

@@ -16,7 +16,7 @@ import { RequestBodies } from '../../merkle/runtime/service/request-bodies.ts';
 import type { TlsPair } from '../../merkle/runtime/service/tls-files.ts';
 import { Window } from '../../merkle/runtime/service/window.ts';
 import type { LiveIndex } from './index-config.ts';
-import { bodyError, FOR_PAGES, IndexError, indexErrorAnswer, refusalError, toIndexError } from './index-errors.ts';
+import { FOR_PAGES, IndexError, indexBodyError, indexErrorAnswer, refusalError, toIndexError } from './index-errors.ts';
 import type { IndexMetrics } from './index-metrics.ts';
 import { openapiDocs } from './search-docs.ts';
 
@@ -42,7 +42,7 @@ interface IndexAppOptions {
 export function createIndexApp(options: IndexAppOptions): App {
   const { routes, clients, live, tls, metrics, logger } = options;
   const requests = new Window(() => live.rateLimit.window);
-  const bodies = new RequestBodies({ limits: () => live.limits, clients, refuse: bodyError });
+  const bodies = new RequestBodies({ limits: () => live.limits, clients, refuse: indexBodyError });
   metrics.port.bodyBytes = () => bodies.held;
   const app: AppOptions = {
     routes: [...routes, openapiRoute(routes, options.publicUrl), aboutRoute(options.about)],

@@ -1,4 +1,5 @@
 /** The settings of `stele index`: the schema of `index.yaml`, and what reads it. */
+import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { type StaticDecode, Type } from 'typebox';
 import { KEY_KINDS, type KeyKind } from '../../merkle/index/keys.ts';
@@ -32,8 +33,11 @@ import {
   type RawFollowed,
 } from '../follow/config/followed-logs.ts';
 import type { FollowedLog, ShardSource } from '../follow/types.ts';
+import { STORE_SETTINGS } from './store/store-settings.ts';
 
 const MAX_FILE = 1024 * 1024;
+/** More threads than this only wait for the log. */
+const MAX_THREADS = 4;
 
 export const IndexSchema = Type.Object({
   listen: publicPort(3400),
@@ -51,7 +55,16 @@ export const IndexSchema = Type.Object({
   }),
   tls: tlsSettings('the public port'),
   ...FOLLOWED_LOGS,
-  ...FOLLOW_READING,
+  poll: FOLLOW_READING.poll,
+  retry: FOLLOW_READING.retry,
+  parallel: FOLLOW_READING.parallel,
+  chunk: FOLLOW_READING.chunk,
+  threads: Type.Optional(
+    count('threads', 0, 64, {
+      description: 'Threads that read keys from entries; 0 takes the main thread, which then answers later.',
+      defaultText: 'one less than the cores that the process may use, 1 at least and 4 at most',
+    }),
+  ),
   index: Type.Object({
     kinds: Type.Optional(
       list((kind) => (KEY_KINDS as readonly string[]).includes(kind), KEY_KINDS.join(', '), {
@@ -61,6 +74,7 @@ export const IndexSchema = Type.Object({
       }),
     ),
   }),
+  store: STORE_SETTINGS,
   limits: Type.Object({
     queries: count('queries', 1, 10_000, {
       description: 'Queries at one time; further ones get 503. One address has a quarter of them at most.',
@@ -130,7 +144,7 @@ export const IndexSchema = Type.Object({
 });
 
 type Decoded = StaticDecode<typeof IndexSchema>;
-type Settings = Omit<Decoded, 'logs' | 'shards' | 'trust' | 'tls' | 'index' | keyof typeof FOLLOW_READING>;
+type Settings = Omit<Decoded, 'logs' | 'shards' | 'trust' | 'tls' | 'index' | 'threads' | keyof typeof FOLLOW_READING>;
 
 /** How the index reads its logs: milliseconds, bundles and bytes. */
 export interface IndexReading {
@@ -153,11 +167,13 @@ export interface IndexConfig extends DeepReadonly<Settings> {
   /** The local directory of the followed repository, whose source is among the shards. */
   readonly trust?: string;
   readonly reading: IndexReading;
+  /** That read keys from entries; 0: the main thread does. */
+  readonly threads: number;
   readonly index: { readonly kinds: readonly KeyKind[] };
 }
 
 /** What a reload replaces while the service runs: read it at each use. */
-export type LiveIndex = { -readonly [Group in 'limits' | 'rateLimit']: IndexConfig[Group] };
+export type LiveIndex = { -readonly [Group in 'limits' | 'rateLimit' | 'store']: IndexConfig[Group] };
 
 /** @throws RuntimeError `config` naming everything that is unknown or wrong, `file` */
 export function loadIndexConfig(path: string, dirs: FollowedDirs = {}): IndexConfig {
@@ -175,7 +191,7 @@ export function loadIndexConfig(path: string, dirs: FollowedDirs = {}): IndexCon
 
 function assembled(decoded: Decoded, file: string, walk: SettingsWalk, dirs: FollowedDirs): IndexConfig {
   const { logs: _logs, shards: _shards, trust: _trust, tls, index, ...others } = decoded;
-  const { poll, partialAfter, retry, parallel, chunk, ...rest } = others;
+  const { poll, retry, parallel, chunk, threads, ...rest } = others;
   const problems: string[] = [];
   const certificate = certificateSource('tls', tls, problems);
   checkPorts(rest.listen, rest.admin, problems);
@@ -188,7 +204,9 @@ function assembled(decoded: Decoded, file: string, walk: SettingsWalk, dirs: Fol
     file,
     ...followed,
     ...(certificate && { tls: certificate }),
-    reading: { pollMs: poll, partialMs: partialAfter, retryMs: retry, parallel, chunkBytes: chunk },
+    // An answer needs a checkpoint of exactly what was read, so no entry waits for others.
+    reading: { pollMs: poll, partialMs: 0, retryMs: retry, parallel, chunkBytes: chunk },
+    threads: threads ?? Math.max(1, Math.min(MAX_THREADS, availableParallelism() - 1)),
     index: { kinds },
   };
 }

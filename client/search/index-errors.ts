@@ -91,7 +91,7 @@ function routeError({ code, data }: RouteError): IndexError {
   }
 }
 
-export function bodyError(why: BodyRefusal, limit: number): IndexError {
+export function indexBodyError(why: BodyRefusal, limit: number): IndexError {
   switch (why) {
     case 'too-large':
       return new IndexError('too-large', `the body has more than ${limit} bytes, which is the most that is read here`);

@@ -1,7 +1,8 @@
 /** The query in an address, read strictly: what is not known is refused, so that no condition is left out by mistake. */
 import { parseDecimal } from '../../merkle/bytes.ts';
 import { IndexError } from './index-errors.ts';
-import { MAX_HITS, MAX_TERMS, TERM_NAMES } from './search-json.ts';
+import { TERM_NAMES } from './search-json.ts';
+import { MAX_HITS, MAX_TERMS } from './terms.ts';
 import type { SearchMatch, SearchQuery, SearchTerm } from './types.ts';
 
 /** Hits of a page where the query names no limit. */

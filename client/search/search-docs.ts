@@ -3,7 +3,8 @@ import { type TObject, type TSchema, Type } from 'typebox';
 import type { KeyKind } from '../../merkle/index/keys.ts';
 import { MAX_PROOF } from '../../merkle/proof.ts';
 import type { RouteDocs } from '../../merkle/runtime/service/openapi.ts';
-import { MAX_HITS, MAX_TERMS, TERM_NAMES } from './search-json.ts';
+import { TERM_NAMES } from './search-json.ts';
+import { MAX_HITS, MAX_TERMS } from './terms.ts';
 import type { SearchMatch } from './types.ts';
 
 const opt = Type.Optional;

@@ -6,6 +6,7 @@ import { encodeBase64 } from '../../merkle/bytes.ts';
 import { KEY_KINDS } from '../../merkle/index/keys.ts';
 import { MAX_PROOF } from '../../merkle/proof.ts';
 import { array, bytes, int64, knownMembers, malformed, parseJson, string } from '../formats/json.ts';
+import { MAX_HITS } from './terms.ts';
 import type { SearchHit, SearchMatch, SearchPage, SearchQuery, SearchTerm } from './types.ts';
 
 export const INDEX_PATH = '/stele/v1/index';
@@ -15,10 +16,6 @@ export const SEARCH_PATH = '/stele/v1/search';
 export const MAX_SEARCH_REPLY = 96 * 1024 * 1024;
 /** Longest description of an index in bytes. */
 export const MAX_INDEX_REPLY = 4 * 1024 * 1024;
-/** Hits of one page. */
-export const MAX_HITS = 1000;
-/** Terms of one query. */
-export const MAX_TERMS = 8;
 const MAX_NEXT = 4096;
 const MAX_LOGS = 256;
 

@@ -10,7 +10,8 @@ import type { IndexMetrics } from './index-metrics.ts';
 import { isScan, type QueryTurns } from './query-turns.ts';
 import { readSearchQuery } from './read-query.ts';
 import { describeDocs, searchDocs } from './search-docs.ts';
-import { INDEX_PATH, MAX_HITS, MAX_TERMS, SEARCH_PATH, searchPageJson } from './search-json.ts';
+import { INDEX_PATH, SEARCH_PATH, searchPageJson } from './search-json.ts';
+import { MAX_HITS, MAX_TERMS } from './terms.ts';
 import type { IndexedLogStatus, SearchPage, SearchQuery } from './types.ts';
 
 /** What the routes need of the plain index. */

@@ -7,8 +7,8 @@ import { printable } from '../../merkle/printable.ts';
 import { SearchError } from './search-errors.ts';
 import type { SearchQuery, SearchTerm } from './types.ts';
 
-const MAX_TERMS = 8;
-const MAX_HITS = 1000;
+export const MAX_TERMS = 8;
+export const MAX_HITS = 1000;
 /** Characters of a pattern. */
 const MAX_PATTERN = 512;
 /** Size of a pattern with its repetitions written out: a comparison takes time in proportion to it, and to the text. */

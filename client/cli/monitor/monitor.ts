@@ -2,7 +2,6 @@
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
 import { freeSpace } from '../../../merkle/runtime/disk/free-space.ts';
-import { SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-off.ts';
 import { usage } from '../../errors.ts';
 import { type SinkSettings, settingsOf, wants } from '../../monitor/alerts/sink.ts';
 import type { SinkOptions } from '../../monitor/alerts/sink-options.ts';
@@ -10,11 +9,10 @@ import type { MonitorConfig } from '../../monitor/config/types.ts';
 import type { OpenMonitorOptions } from '../../monitor/open-monitor.ts';
 import type { LogReport, MonitorEvent, OnceReport } from '../../monitor/run.ts';
 import type { Alert } from '../../monitor/types.ts';
-import { TrustStore } from '../../trust/tuf/trust-store.ts';
 import { calledAs, shellWord } from '../called-as.ts';
 import { counted } from '../counted.ts';
+import { followNews, withNews } from '../follow-news.ts';
 import { followedDirs } from '../followed-trust.ts';
-import { fetchNews, interruptible } from '../refresh-trust.ts';
 import { warn } from '../report.ts';
 import { onHangUp, stopSignals } from '../signals.ts';
 import { addTlsOptions, fetchOf, type TlsOptions } from '../tls-authorities.ts';
@@ -136,7 +134,7 @@ async function monitor(options: MonitorOptions): Promise<void> {
     try {
       out.started(opened.current.monitor.reports, start, server?.url);
       onHangUp(() => opened.reload());
-      const news = followNews(config, fetch, stopping.signal, {
+      const news = followNews(config, config.follow.pollMs, fetch, stopping.signal, {
         onNews: () => opened.reload(),
         onState: (sentences) => {
           for (const sentence of sentences) if (!refused.includes(sentence)) warn(sentence);
@@ -152,50 +150,6 @@ async function monitor(options: MonitorOptions): Promise<void> {
     }
   } finally {
     await opened.close();
-  }
-}
-
-/** The configuration, with the news of its repository. @throws what `load` throws, and ClientError for news that are refused */
-async function withNews(load: () => MonitorConfig, fetch: typeof globalThis.fetch | undefined): Promise<MonitorConfig> {
-  const config = load();
-  if (config.trust === undefined) return config;
-  const { trust } = config;
-  await interruptible(async (signal) => await fetchNews(new TrustStore(trust), { fetch, signal }));
-  return load();
-}
-
-/** The longest time from one look at the mirror to the next; a monitor that polls often looks there more often. */
-const NEWS_EVERY_MS = 60_000;
-
-interface NewsEvents {
-  /** There are news that the monitor uses. */
-  onNews(): void;
-  /** What is wrong with the news that were just fetched, in a sentence; empty where they are good. */
-  onState(sentences: string[]): void;
-}
-
-/** Fetches the news of the repository until the signal aborts. What is refused changes nothing: the monitor goes on with what it has. */
-async function followNews(
-  { trust, follow }: MonitorConfig,
-  fetch: typeof globalThis.fetch | undefined,
-  signal: AbortSignal,
-  { onNews, onState }: NewsEvents,
-): Promise<void> {
-  if (trust === undefined) return;
-  const store = new TrustStore(trust);
-  while (!signal.aborted) {
-    await SYSTEM_CLOCK.sleep(Math.min(NEWS_EVERY_MS, 6 * follow.pollMs), signal);
-    if (signal.aborted) return;
-    try {
-      const before = store.read()?.set.files.join();
-      await fetchNews(store, { fetch, signal });
-      if (store.read()?.set.files.join() !== before) onNews();
-      onState([]);
-    } catch (error) {
-      if (!signal.aborted) {
-        onState([`the news of the followed repository are refused: ${printable((error as Error).message)}`]);
-      }
-    }
   }
 }
 

@@ -1,5 +1,6 @@
 /** The settings of the attestation store, a group of the configuration of `stele index`. */
 import { type StaticDecode, Type } from 'typebox';
+import type { DeepReadonly } from '../../../merkle/runtime/config/load.ts';
 import { choice, count, duration, list, onOff, path, size, text } from '../../../merkle/runtime/config/values.ts';
 
 const opt = Type.Optional;
@@ -70,4 +71,4 @@ export const STORE_SETTINGS = Type.Object({
   }),
 });
 
-export type StoreSettings = StaticDecode<typeof STORE_SETTINGS>;
+export type StoreSettings = DeepReadonly<StaticDecode<typeof STORE_SETTINGS>>;

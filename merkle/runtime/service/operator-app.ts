@@ -16,10 +16,12 @@ const FRESH = { 'cache-control': 'no-store' };
 interface OperatorOptions extends Probed {
   /** Names and addresses by which the port is called, from the settings `admin.host` and `admin.hosts`. */
   readonly hosts: readonly string[];
+  /** What operator's commands read beside the probes. */
+  readonly routes?: readonly Route[];
   readonly calls?: OperatorCalls | undefined;
 }
 
-interface OperatorCalls {
+export interface OperatorCalls {
   readonly routes: readonly Route[];
   /** The admin token. */
   readonly token: string;
@@ -33,7 +35,7 @@ export function createOperatorApp(options: OperatorOptions): App {
   const clients = new ClientAddresses([]);
   const ofPages = pageGuard(options.hosts, 'admin.hosts');
   const app: AppOptions = {
-    routes: [...probeRoutes(options), ...guardedCalls(options)],
+    routes: [...probeRoutes(options), ...(options.routes ?? []), ...guardedCalls(options)],
     readBody: (request, limit) => bodies.read(request, limit),
     admit: (request) => {
       const refused = ofPages(request);
