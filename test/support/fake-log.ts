@@ -183,8 +183,10 @@ export class FakeLog {
   /** Serves the log over HTTP. Resolves with its URL; `later` closes the server. */
   async listen(): Promise<string> {
     const server = createServer((request, reply) => {
-      const path = request.url!.slice(1);
+      const path = request.url!.slice(1).replace(/\?.*$/, '');
       const bytes = this.serve(path, this.#bytes(path));
+      // As every log whose pages may be read by others.
+      reply.setHeader('access-control-allow-origin', '*');
       if (bytes === undefined) reply.writeHead(404).end();
       else reply.end(bytes);
     });

@@ -27,7 +27,7 @@ export interface FolderLimits {
   readonly held: number;
 }
 
-export interface FolderNames {
+interface FolderNames {
   /** Whether a file with this path below the folder is served at all. */
   readonly serves: (path: string) => boolean;
   /** Whether the bytes of this path may change. */
