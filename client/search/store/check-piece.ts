@@ -10,6 +10,7 @@ import { DIGEST_SIZE, HASH_NAME, type HashName } from '../../../merkle/rekor/has
 import type { Primitives } from '../../../merkle/rekor/primitives.ts';
 import { type KeyInfo, parseSpki } from '../../../merkle/rekor/spki.ts';
 import { parseCertificate } from '../../../merkle/x509/certificate.ts';
+import type { IdentityTest } from '../../../merkle/x509/identity-rule.ts';
 import { ClientError } from '../../errors.ts';
 import type { Bundle } from '../../formats/bundle.ts';
 import type { Statement } from '../../formats/statement.ts';
@@ -22,6 +23,9 @@ import { checkUnderRoots } from '../../verify/under-roots.ts';
 
 /** Which logs, authorities and witnesses are trusted. */
 export type PieceTrust = EvidenceTrust;
+
+/** Whose signature it must be; undefined for anybody's. */
+export type ExpectedPieceSigner = { readonly key: KeyInfo } | { readonly identity: IdentityTest } | undefined;
 
 /** A bundle that was verified. */
 export interface CheckedPiece {
@@ -39,6 +43,7 @@ const MAX_TRIES = 8;
  * @param trusts of which one must vouch for all of it. A certificate is checked under those with authorities, where there are any;
  *   else only its key counts, and the outcome has no identity.
  * @param now milliseconds since 1970
+ * @param expected a signer that must have signed
  * @throws ClientError as `checkBundle`; `usage` without any trust
  */
 export function checkPiece(
@@ -46,16 +51,20 @@ export function checkPiece(
   trusts: readonly PieceTrust[],
   now: number,
   primitives: Primitives,
+  expected?: ExpectedPieceSigner,
 ): CheckedPiece {
   const { statement, artifact } = aboutWhat(bundle);
   const vouching = trusts.filter(({ trustedRoot, spiffeBundles }) => (trustedRoot ?? spiffeBundles) !== undefined);
-  const byIdentity = bundle.signer.kind === 'certificate' && vouching.length > 0;
+  const wish = expected !== undefined && 'identity' in expected ? expected.identity : undefined;
+  const key = expected !== undefined && 'key' in expected ? expected.key : undefined;
+  const byIdentity =
+    wish !== undefined || (key === undefined && bundle.signer.kind === 'certificate' && vouching.length > 0);
   let failure: unknown;
   for (const trust of byIdentity ? vouching : trusts) {
     try {
       const outcome = byIdentity
-        ? checkUnderRoots({ ...trust, bundle, artifact, now, identity: () => ({}) }, primitives)
-        : byKey(bundle, artifact, trust, now, primitives);
+        ? checkUnderRoots({ ...trust, bundle, artifact, now, identity: wish ?? (() => ({})) }, primitives)
+        : byKey(bundle, artifact, trust, now, primitives, key === undefined ? keysOf(bundle, primitives) : [key]);
       return { bundle, outcome, ...(statement !== undefined && { statement }) };
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
@@ -98,9 +107,10 @@ function byKey(
   { requireSct: _, ignoreSct: __, spiffeBundles: ___, ...trust }: PieceTrust,
   now: number,
   primitives: Primitives,
+  keys: readonly KeyInfo[],
 ): Outcome {
   let failure: unknown;
-  for (const key of keysOf(bundle, primitives)) {
+  for (const key of keys) {
     try {
       return checkUnderRoots({ ...trust, bundle, artifact, now, key }, primitives);
     } catch (error) {
