@@ -11,14 +11,21 @@ import {
 } from '../../merkle/runtime/config/groups.ts';
 import { type DeepReadonly, failOn, freeze, type LoadOptions, readSettings } from '../../merkle/runtime/config/load.ts';
 import { settingsOf } from '../../merkle/runtime/config/settings.ts';
-import { certificateSource, svidId, workloadApi } from '../../merkle/runtime/config/tls-settings.ts';
-import { count, duration, list, onOff, path, size } from '../../merkle/runtime/config/values.ts';
+import {
+  certificateSource,
+  checkOutgoing,
+  outgoingSettings,
+  svidId,
+  workloadApi,
+} from '../../merkle/runtime/config/tls-settings.ts';
+import { count, duration, list, onOff, path, size, text } from '../../merkle/runtime/config/values.ts';
 import type { GateFiles } from '../../merkle/runtime/identity/open-gate.ts';
 import type { TlsSource } from '../../merkle/runtime/service/served-tls.ts';
 
 const opt = Type.Optional;
 const PREFIX = 'STELE_ADMISSION_';
 const DOCS = 'docs/configuration.md';
+const STORE_URL = /^https?:\/\/[^\s?#@]{1,250}$/;
 const REGISTRY_HOST = /^(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?$/;
 
 export const AdmissionSchema = Type.Object({
@@ -91,6 +98,15 @@ export const AdmissionSchema = Type.Object({
   }),
   evidence: Type.Object({
     directory: opt(path({ description: 'A file of evidence, or a directory of such files.', defaultText: 'none' })),
+    store: opt(
+      text(STORE_URL, 'an http(s) URL without user name, query and fragment', {
+        description:
+          'The index (`stele index`) whose attestation store has evidence, besides the other sources. While it does not answer, images are denied. `outgoing` says how it is reached.',
+        defaultText: 'none',
+        danger:
+          'With plain HTTP, anybody on the way can hide evidence. Evidence itself is verified, and cannot be made up there.',
+      }),
+    ),
     registry: onOff({
       description: 'Look for evidence in the registry of each image (OCI referrers).',
       default: true,
@@ -120,10 +136,11 @@ export const AdmissionSchema = Type.Object({
     }),
     timeout: duration('100ms', '30s', {
       description:
-        'The time for one request to a registry. All of them together end within the time-out of the review.',
+        'The time for one request to a registry or the store. All of them together end within the time-out of the review.',
       default: '5s',
     }),
   }),
+  outgoing: outgoingSettings('the attestation store'),
   cache: Type.Object({
     allow: duration('0s', '1h', {
       description:
@@ -199,7 +216,7 @@ export function loadAdmission(options: LoadOptions = {}): AdmissionConfig {
   const { decoded } = readSettings<Decoded>({ schema: AdmissionSchema, prefix: PREFIX, docs: DOCS }, options);
   const problems: string[] = [];
   const { identity, ...rest } = decoded;
-  const { evidence, trust, limits, policy = '', tls } = rest;
+  const { evidence, outgoing, trust, limits, policy = '', tls } = rest;
   const { clientCa, ...shown } = tls;
   const certificate = certificateSource('tls', shown, problems);
   if (policy === '') problems.push('"policy" is not set: name the decision policy, which says what may run');
@@ -211,8 +228,14 @@ export function loadAdmission(options: LoadOptions = {}): AdmissionConfig {
   }
   const whose = identityFilesOf(identity, certificate !== undefined, problems);
   checkPorts(decoded.listen, decoded.admin, problems);
-  if (!evidence.registry && evidence.directory === undefined) {
-    problems.push('there is no source of evidence: set "evidence.directory", or "evidence.registry" to true');
+  if (!evidence.registry && evidence.directory === undefined && evidence.store === undefined) {
+    problems.push(
+      'there is no source of evidence: set "evidence.directory" or "evidence.store", or "evidence.registry" to true',
+    );
+  }
+  checkOutgoing(outgoing, problems);
+  if (evidence.store === undefined && hasAny(outgoing)) {
+    problems.push('"outgoing" is about the attestation store: set "evidence.store", or leave it out');
   }
   const files = [trust.trustedRoot, trust.logKey, trust.quorumPolicy].filter((path) => path !== undefined);
   if ((trust.directory === undefined) === (files.length === 0)) {
@@ -229,4 +252,8 @@ export function loadAdmission(options: LoadOptions = {}): AdmissionConfig {
   failOn(problems);
   const served = { ...certificate!, ...(clientCa !== undefined && { clientCa }) };
   return freeze({ ...rest, policy, tls: served, ...(whose && { identity: whose }) });
+}
+
+function hasAny({ spiffeIds, ...others }: Decoded['outgoing']): boolean {
+  return spiffeIds.length > 0 || Object.values(others).some((value) => value !== undefined);
 }

@@ -49,6 +49,8 @@ interface ServeAdmissionOptions {
   readonly source: EvidenceSource;
   /** Without it, no tag is replaced. */
   readonly askRegistry?: AskRegistry | undefined;
+  /** What is wrong with the sources, one sentence each. */
+  readonly problems?: () => readonly string[];
   /** Default 2,000. */
   readonly watchMs?: number;
 }
@@ -106,6 +108,7 @@ export async function serveAdmission(options: ServeAdmissionOptions): Promise<Ad
     alarms: () => [
       ...reloads.alarms(),
       ...(guarded?.problems() ?? []),
+      ...(options.problems?.() ?? []),
       ...(decider.problem === undefined ? [] : [`${UNUSABLE}: ${decider.problem}`]),
     ],
   });

@@ -17,6 +17,7 @@ import { type Make, withAttester } from './attester.ts';
 import { digestFile, digestsOf } from './digests.ts';
 import { readWhole } from './files.ts';
 import { refuseUnnamed } from './input.ts';
+import { checkStoreOption, STORE_HELP } from './push-to-store.ts';
 import { signersTrust } from './refresh-trust.ts';
 import { addSigningOptions, manyOut, type SigningOptions } from './signing.ts';
 import { withServices } from './signing-services.ts';
@@ -33,7 +34,7 @@ It is signed as a DSSE envelope. --type is a URI or one of
   ${[...PREDICATE_TYPES].map(([name, uri]) => `${name.padEnd(16)} ${uri}`).join('\n  ')}
 
 Exit status: 0 all are logged, 1 something was refused or failed (of many files, the others are logged), 2 it could not be
-tried.
+tried. With --store: 1 also where a bundle is logged and kept here, and the store does not take it.
 
 Examples:
   stele attest app.tgz --predicate provenance.json --type slsaprovenance1 --key signing.pem --log https://log.example.com
@@ -41,6 +42,8 @@ Examples:
   stele attest dist/*.whl --predicate review.json --type https://example.com/review/v1 --key k.pem --log https://log.example.com
   stele attest app.tgz --statement statement.json --key signing.pem --log https://log.example.com
   stele attest app.tgz --statement statement.json --key signing.pem --no-log
+  stele attest app.tgz --predicate provenance.json --type slsaprovenance1 --key k.pem --log https://log.example.com \\
+    --store https://index.example.com
   stele attest app.tgz --predicate sbom.spdx.json --type spdx --keyless --signing-config signing_config.v0.2.json`;
 
 export function attestCommand(): Command {
@@ -50,6 +53,7 @@ export function attestCommand(): Command {
   return addSigningOptions(command, 'FILE.<type>.sigstore.json')
     .option('--predicate <path>', 'what is said of the files: a JSON object')
     .option('--type <type>', `type of the predicate: ${[...PREDICATE_TYPES.keys()].join(', ')}, or a URI`)
+    .option('--store <url>', STORE_HELP)
     .option('--statement <path>', 'sign this in-toto statement as it is, instead of making one')
     .addHelpText('after', HELP)
     .action(attestFiles);
@@ -58,6 +62,7 @@ export function attestCommand(): Command {
 async function attestFiles(named: readonly string[], chosen: AttestOptions): Promise<void> {
   const followed = await signersTrust(chosen);
   const options = await withServices(chosen, followed);
+  await checkStoreOption(options, options.noLog !== true && options.queue === undefined);
   const source = sourceOf([...new Set(named)], options);
   await withAttester(
     { chosen, options, followed },

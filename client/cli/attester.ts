@@ -15,6 +15,7 @@ import { writeWhole } from './files.ts';
 import { isKeyless } from './keyless/keyless-options.ts';
 import { type GivenTrust, givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { nextLog, stillFrozen } from './next-log.ts';
+import { type Pushed, pushedFacts, pushTo, reportNotStored } from './push-to-store.ts';
 import { print, warn } from './report.ts';
 import {
   factsOf,
@@ -142,6 +143,7 @@ function warnOfEd25519({ publicKey }: KeySigner): void {
 }
 
 interface Written extends Kept {
+  readonly pushed: Pushed | undefined;
   readonly predicateType: string;
   readonly subjects: readonly object[];
 }
@@ -168,12 +170,15 @@ function itemOf(
       const payload = await statement();
       const envelope = { payloadType: INTOTO_TYPE, payload, signature: signed!.signature };
       const bundle = attestationBundle({ envelope, signed: signed! }, logged.entry, timestamps);
-      await writeWhole(out, formatBundle({ ...bundle, entries: logged.bundle.entries }));
+      const file = formatBundle({ ...bundle, entries: logged.bundle.entries });
+      await writeWhole(out, file);
       await forgetUnlogged(signer, out);
+      const pushed = await pushTo(options, file, http);
       const { predicateType: type, subjects } = checkStatement(payload);
       return {
         logged,
         out,
+        pushed,
         predicateType: type,
         subjects: subjects.map(({ name, digest }) => ({ name, digest: Object.fromEntries(digest) })),
       };
@@ -206,18 +211,20 @@ async function attestOnce(
 function report(results: readonly ItemResult<Written>[], context: SignContext<Services>, more: object): void {
   const { json } = context.options;
   const facts = (kept: KeptItem<Written>) => {
-    const { predicateType, subjects } = kept.value;
-    return { ...factsOf(kept, context), predicateType, subjects, ...more };
+    const { predicateType, subjects, pushed } = kept.value;
+    return { ...factsOf(kept, context), predicateType, subjects, ...pushedFacts(pushed), ...more };
   };
   const line = ({ file, value: { predicateType: type, logged, out } }: KeptItem<Written>) =>
     `Attested ${printable(file)} (${printable(type)}): entry ${logged.verified.index} of ${logged.verified.origin}, ${shellWord(out)}`;
   const [only] = results;
   if (results.length === 1 && only !== undefined && 'value' in only) {
     print(json, facts(only), [line(only)]);
+    reportNotStored([only.value]);
     return;
   }
   reportItems(json, results, facts, (kept) => [
     ...kept.map(line),
     `${kept.length} of ${results.length} are logged; their proofs were checked`,
   ]);
+  reportNotStored(results.flatMap((result) => ('value' in result ? [result.value] : [])));
 }

@@ -33,6 +33,11 @@ const COMMANDS: readonly Entry[] = [
     async () => (await import('./verify/verify-command.ts')).verifyCommand(),
   ],
   [
+    'attestations',
+    'find attestations in the store of an index, and verify each',
+    async () => (await import('./search/attestations-command.ts')).attestationsCommand(),
+  ],
+  [
     'decide',
     'decide from evidence whether an artifact may be used',
     async () => (await import('./policy/decide-command.ts')).decideCommand(),

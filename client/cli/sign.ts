@@ -19,6 +19,7 @@ import { inputName, refuseUnnamed, STANDARD_INPUT } from './input.ts';
 import { isKeyless } from './keyless/keyless-options.ts';
 import { type GivenTrust, givenOrFirstUse, readLogTrust, requestOptions } from './log-options.ts';
 import { nextLog, stillFrozen } from './next-log.ts';
+import { checkStoreOption, type Pushed, pushedFacts, pushTo, reportNotStored, STORE_HELP } from './push-to-store.ts';
 import { signersTrust } from './refresh-trust.ts';
 import { print } from './report.ts';
 import {
@@ -57,7 +58,7 @@ With --queue the entry is durable on disk when the command ends, and no log is a
 writes the bundle with its proof. With --no-log the bundle has no log entry, and \`stele submit\` completes it.
 
 Exit status: 0 all are logged, 1 something was refused or failed (of many files, the others are logged), 2 it could not be
-tried.
+tried. With --store: 1 also where a bundle is logged and kept here, and the store does not take it.
 
 Without --log and --signing-config the repository says where to log, and whom to trust, that \`stele trust use\` follows.
 
@@ -83,6 +84,7 @@ export function signCommand(): Command {
     .description('Sign files, log the signatures, check the answers and keep the proofs as Sigstore bundles')
     .argument('<file...>', 'the files to sign, of any length; - is standard input');
   return addSigningOptions(command, 'FILE.sigstore.json')
+    .option('--store <url>', STORE_HELP)
     .option('--tlog-proof', 'write FILE.tlog-proof as well (c2sp.org/tlog-proof)')
     .addHelpText('after', HELP)
     .action(sign);
@@ -98,6 +100,7 @@ async function sign(named: readonly string[], chosen: SigningOptions): Promise<v
   if (options.out === undefined) refuseUnnamed(files, 'its bundle: give --out');
   if (options.tlogProof === true) refuseUnnamed(files, 'its proof: leave out --tlog-proof');
   // Check all options before anything reaches the log.
+  await checkStoreOption(options, options.noLog !== true && options.queue === undefined);
   checkDestination(options);
   const http = await requestOptions(options);
   checkKeyless(options);
@@ -131,12 +134,14 @@ async function sign(named: readonly string[], chosen: SigningOptions): Promise<v
     const context = { logs, options, publicPath, firstUse };
     if (alone !== undefined) printOne(results[0] as KeptItem<Written>, context);
     else printMany(results, context);
+    reportNotStored(results.flatMap((result) => ('value' in result ? [result.value] : [])));
   } finally {
     await signer.close();
   }
 }
 
 interface Written extends Kept {
+  readonly pushed: Pushed | undefined;
   readonly proof: string | undefined;
 }
 
@@ -162,10 +167,11 @@ function itemOf(
     },
     kept: () => forgetUnlogged(signer, out),
     keep: async (logged) => {
-      await writeWhole(out, formatBundle({ ...logged.bundle, timestamps }));
+      const bundle = formatBundle({ ...logged.bundle, timestamps });
+      await writeWhole(out, bundle);
       if (proof !== undefined) await writeWhole(proof, tlogProofOf(logged));
       await forgetUnlogged(signer, out);
-      return { logged, out, proof };
+      return { logged, out, proof, pushed: await pushTo(options, bundle, http) };
     },
   };
 }
@@ -189,13 +195,14 @@ interface Context extends SignContext<SigningOptions> {
 
 function describeSigned(kept: KeptItem<Written>, context: Context) {
   const { log, ...facts } = factsOf(kept, context);
-  const { logged, proof } = kept.value;
+  const { logged, proof, pushed } = kept.value;
   const { publicKey, digest } = logged.signed;
   return {
     ...facts,
     tlogProof: proof ?? null,
     digest: { algorithm: publicKey.digest, hex: encodeHex(digest) },
     log: { ...log, trustedOnFirstUse: context.firstUse },
+    ...pushedFacts(pushed),
   };
 }
 

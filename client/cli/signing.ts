@@ -13,13 +13,14 @@ import { addDestinationOptions, type DestinationOptions } from './destination.ts
 import { readPrivateKey, readPublicKey, readWhole, writeWhole } from './files.ts';
 import { isKeyless, type KeylessOptions } from './keyless/keyless-options.ts';
 import { addLogOptions, type GivenTrust } from './log-options.ts';
+import type { StoreOption } from './push-to-store.ts';
 import { note, warn } from './report.ts';
 import { addKeyOptions } from './signing-options.ts';
 import type { SelectedServices } from './signing-services.ts';
 import { isWorkload, type SvidOptions } from './svid-options.ts';
 import { type KeyPlaceOptions, passphraseOf, tokenKeyOf } from './token-options.ts';
 
-export interface SigningOptions extends DestinationOptions, KeyPlaceOptions, KeylessOptions, SvidOptions {
+export interface SigningOptions extends DestinationOptions, KeyPlaceOptions, KeylessOptions, SvidOptions, StoreOption {
   readonly out?: string;
   readonly key?: string;
   readonly newKey?: string;

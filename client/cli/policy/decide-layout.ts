@@ -48,8 +48,8 @@ export async function decideByLayout(options: Options, names: readonly string[],
 }
 
 /** @throws ClientError `usage` */
-function refuseOthers({ policy, evidence, registry, name, sarif, junit }: Options): void {
-  const ours = { '--policy': policy, '--evidence': evidence, '--registry': registry, '--name': name };
+function refuseOthers({ policy, evidence, registry, store, name, sarif, junit }: Options): void {
+  const ours = { '--policy': policy, '--evidence': evidence, '--registry': registry, '--store': store, '--name': name };
   const others = { ...ours, '--sarif': sarif, '--junit': junit };
   const given = Object.entries(others).flatMap(([option, value]) => (value === undefined ? [] : [option]));
   if (given.length > 0) throw usage(`--layout takes the place of a policy: leave out ${given.join(', ')}`);

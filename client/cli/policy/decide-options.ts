@@ -11,6 +11,10 @@ export interface DecideOptions extends TrustOptions, SummaryOptions {
   readonly insecureRegistry?: readonly string[];
   readonly ca?: string;
   readonly registryConfig?: string;
+  readonly store?: string;
+  readonly storeCa?: string;
+  readonly storeCert?: string;
+  readonly storeKey?: string;
   readonly name?: string;
   readonly lock?: string;
   readonly lockHost?: readonly string[];
@@ -59,7 +63,14 @@ export function addEvidenceOptions(command: Command): Command {
     .option(
       '--ca <path>',
       "certificates (PEM) of the authorities that certify registries, in the place of the system's",
-    );
+    )
+    .option('--store <url>', 'find evidence in the attestation store of this index too')
+    .option(
+      '--store-ca <path>',
+      "certificates (PEM) of the authorities that certify the store, in the place of the system's",
+    )
+    .option('--store-cert <path>', 'certificate chain (PEM) to show to the store; needs --store-key')
+    .option('--store-key <path>', 'its private key (PEM)');
 }
 
 /** Which logs, authorities and witnesses count: as `stele verify`, where `--policy` is the quorum policy. */

@@ -102,12 +102,16 @@ function refuseSummaryOptions(options: DecideOptions): void {
 
 /** @throws ClientError `usage` */
 export async function evidenceSources(options: DecideOptions): Promise<EvidenceSource[]> {
-  const { evidence, registry, insecureRegistry, ca, registryConfig } = options;
-  if (evidence === undefined && registry !== true) {
-    throw usage('say where the evidence is: --evidence with a folder or a file of bundles, or --registry for an image');
+  const { evidence, registry, insecureRegistry, ca, registryConfig, store } = options;
+  if (evidence === undefined && registry !== true && store === undefined) {
+    throw usage(
+      'say where the evidence is: --evidence with a folder or a file of bundles, --registry for an image, or --store',
+    );
   }
   const sources: EvidenceSource[] = [];
   for (const path of evidence ?? []) sources.push(await sourceOf(path));
+  const inStore = await storeSource(options);
+  if (inStore !== undefined) sources.push(inStore);
   if (registry !== true) {
     const ofRegistry = ca !== undefined && options.vsa === undefined;
     if (insecureRegistry !== undefined || ofRegistry || registryConfig !== undefined) {
@@ -123,6 +127,29 @@ export async function evidenceSources(options: DecideOptions): Promise<EvidenceS
   const allow = ['loopback', 'private'];
   sources.push(registrySource({ insecure: insecureRegistry, authorities, configFile: registryConfig, allow }));
   return sources;
+}
+
+/** @throws ClientError `usage`, `file` */
+async function storeSource({
+  store,
+  storeCa,
+  storeCert,
+  storeKey,
+}: DecideOptions): Promise<EvidenceSource | undefined> {
+  if (store === undefined) {
+    if ([storeCa, storeCert, storeKey].every((path) => path === undefined)) return undefined;
+    throw usage('--store-ca, --store-cert and --store-key are about a store: give --store, or leave them out');
+  }
+  if ((storeCert === undefined) !== (storeKey === undefined))
+    throw usage('--store-cert and --store-key belong together');
+  const { attestationSource } = await import('../../evidence/attestation-source.ts');
+  const { fetchOf } = await import('../tls-authorities.ts');
+  const fetch = await fetchOf({
+    ...(storeCa !== undefined && { ca: storeCa }),
+    ...(storeCert !== undefined && { clientCert: storeCert }),
+    ...(storeKey !== undefined && { clientKey: storeKey }),
+  });
+  return attestationSource({ url: store, fetch });
 }
 
 /** A file is read here: what reads folders takes as long to load as a bundle to verify. A pipe is read once. */

@@ -1,6 +1,5 @@
 /** The client of a store: what a store of lies can do to a search, to a decision and to an attestation that is pushed. */
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AttestationRequests } from '../../../../client/evidence/attestation-requests.ts';
 import { attestationSource } from '../../../../client/evidence/attestation-source.ts';
@@ -8,30 +7,11 @@ import { findAttestations } from '../../../../client/search/find-attestations.ts
 import { parseTrustPolicy } from '../../../../client/trust/quorum.ts';
 import { FakeLog } from '../../../support/fake-log.ts';
 import { testKey, text } from '../../verify/verify-parts.ts';
+import { lyingStore } from './lying-store.ts';
 import { attested, COMMIT, fresh, key, log, PROVENANCE, provenanceOf, sha256, TestStore } from './store-parts.ts';
 
 const trust = { policy: parseTrustPolicy(text(`log ${log.vkey}\nquorum none\n`)) };
 const never = new AbortController().signal;
-
-/** A store that answers as a test says. */
-export async function lyingStore(
-  answer: (request: IncomingMessage, reply: ServerResponse, at: string) => void,
-): Promise<{ url: string; asked: string[]; close(): Promise<void> }> {
-  const asked: string[] = [];
-  const server = createServer((request, reply) => {
-    asked.push(request.url!);
-    answer(request, reply, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked,
-    close: async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    },
-  };
-}
 
 const listing = (...pieces: { digest: string; size: number }[]) => JSON.stringify({ attestations: pieces });
 const isList = ({ url }: IncomingMessage) => url!.includes('?');
