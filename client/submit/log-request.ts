@@ -45,10 +45,10 @@ export async function attempt(
   body: string | Uint8Array | undefined,
   timeout: number,
   maxReply: number,
-  options: Pick<LogRequestOptions, 'fetch' | 'signal'>,
+  options: Pick<LogRequestOptions, 'fetch' | 'signal' | 'contentType'>,
 ): Promise<Attempt> {
-  const headers = body === undefined ? {} : { 'content-type': typeof body === 'string' ? JSON_TYPE : TIMESTAMP_TYPE };
-  const { fetch, signal } = options;
+  const { fetch, signal, contentType = TIMESTAMP_TYPE } = options;
+  const headers = body === undefined ? {} : { 'content-type': typeof body === 'string' ? JSON_TYPE : contentType };
   const about = {
     limit: maxReply,
     timeoutMs: Math.max(1, timeout),

@@ -15,6 +15,8 @@ export interface LogRequestOptions {
   /** The first pause and the longest one; 200 and 10,000 by default. */
   readonly pauses?: { readonly first: number; readonly longest: number };
   readonly signal?: AbortSignal;
+  /** Of a body of bytes; `application/timestamp-query` by default. */
+  readonly contentType?: string;
   /** Called before each wait. `attempt` counts from 1. */
   readonly onRetry?: (retry: {
     /** What was asked: the log, or the time-stamp authority. */

@@ -177,19 +177,20 @@ export class IndexMap implements FeedConsumer {
   }
 
   /**
-   * Answers lookups from the last root from now on. Its size and a record become durable in one step.
+   * Answers lookups from the last root from now on. Its size and these records become durable in one step.
    *
-   * @throws ClientError `state`; RuntimeError `store`
+   * @throws ClientError `state`: no root is sealed for the size that the trie has; RuntimeError `store`
    */
-  async show(name = 'published', value = new Uint8Array(0)): Promise<void> {
+  async show(records: Readonly<Record<string, Uint8Array>> = {}): Promise<void> {
     await this.#inTurn(async () => {
       const sealed = this.#sealed;
-      if (sealed === undefined || sealed.size !== this.base)
+      if (sealed === undefined || sealed.size !== this.base) {
         throw new ClientError('state', 'no root of the map is sealed');
+      }
       const meta = { ...this.#meta, shown: sealed.size };
       await this.#store.write((batch) => {
         batch.meta(meta);
-        batch.record(name, value);
+        for (const [name, value] of Object.entries(records)) batch.record(name, value);
       });
       this.#meta = meta;
       this.#shown = sealed;

@@ -1,4 +1,5 @@
 /** The answer to a lookup, from the version of the map that is published. It is verified before it leaves. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type IndexKey, keyHash } from '../../../merkle/index/keys.ts';
 import { formatLookup, type Lookup, type LookupPlace, parseLookup } from '../../../merkle/index/lookup.ts';
 import { lookupPostings } from '../../../merkle/index/map-tree.ts';
@@ -15,6 +16,8 @@ import type { PublishedMap } from './published-map.ts';
  * would take eight times as many.
  */
 export const MOST_POSTINGS = 8192;
+
+const MOST_MOVES = 5;
 
 export interface LookupRequest {
   readonly key: IndexKey;
@@ -33,20 +36,28 @@ export interface LookupRequest {
 export async function answerLookup(
   map: IndexMap,
   request: LookupRequest,
-  published: PublishedMap,
+  published: () => PublishedMap,
 ): Promise<Uint8Array> {
   const { key, since, inputOrigin, outputOrigin } = request;
   const hash = keyHash(key, fastSha256);
-  const found = await map.find(hash);
-  // The map moved on between the two reads of it; the caller has the newer version by now.
-  if (found === undefined || found.shown.size !== published.size) throw moved();
+  let version = published();
+  let found = await map.find(hash);
+  // The map moves on a moment before the version that it is then of.
+  for (let i = 0; found?.shown.size !== version.size && i < MOST_MOVES; i++) {
+    await nextTurn();
+    version = published();
+    found = await map.find(hash);
+  }
+  if (found?.shown.size !== version.size) {
+    throw new SearchError('busy', 'new versions of the map come faster than an answer: ask again');
+  }
   const place = await placeOf(map, hash, found, since, Math.min(request.limit ?? MOST_POSTINGS, MOST_POSTINGS));
   const lookup: Lookup = {
     siblings: found.siblings,
     place,
-    outputLeaf: published.leaf,
-    outputProof: published.proof,
-    outputCheckpoint: published.checkpoint,
+    outputLeaf: version.leaf,
+    outputProof: version.proof,
+    outputCheckpoint: version.checkpoint,
   };
   const bytes = formatLookup(lookup);
   const known =
@@ -81,8 +92,4 @@ async function placeOf(
 
 function fewer(count: number): SearchError {
   return new SearchError('bad-query', `the key has ${count} postings: \`since\` may be 0 to ${count}`);
-}
-
-function moved(): SearchError {
-  return new SearchError('busy', 'a new version of the map was just published: ask again');
 }
