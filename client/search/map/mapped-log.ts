@@ -339,7 +339,9 @@ export class MappedLog {
 
   /** The leaf of a new version, durable, where one is due. */
   async #build(): Promise<Uint8Array | undefined> {
-    const head = this.#inputHead!;
+    const head = this.#inputHead;
+    // A version was on its way, and nothing was read yet.
+    if (head === undefined) return undefined;
     const since = this.#now() - this.#built;
     const latest = Math.max(this.#published?.size ?? 0, this.#leaves.latest?.input.size ?? 0);
     const isNew = head.size > latest;

@@ -141,7 +141,7 @@ export class Rebuilders {
   ): Promise<readonly NoteSignature[]> {
     for (let corrected = false; ; corrected = true) {
       const oldSize = Math.min(this.#sizes.get(name) ?? 0, head.size);
-      const body = formatAddCheckpoint({ oldSize, proof: await prove(oldSize), note: Buffer.from(head.note) });
+      const body = formatAddCheckpoint({ oldSize, proof: await prove(oldSize), note: Buffer.from(head.own) });
       const about = { limit: MAX_REPLY, timeoutMs, signal, body, read: 'all', fetch: this.#fetch } as const;
       const { status, headers, bytes } = await fetchBounded(`${url!.replace(/\/$/, '')}/add-checkpoint`, about);
       if (status === 200) {
