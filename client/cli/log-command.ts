@@ -2,10 +2,10 @@
 import { Command } from 'commander';
 import { encodeBase64 } from '../../merkle/bytes.ts';
 import { nodeNotePrimitives } from '../../merkle/runtime/crypto/verify.ts';
+import { counted } from '../formats/counted.ts';
 import { parseCheckpointKey } from '../trust/log-key.ts';
 import { calledAs } from './called-as.ts';
 import { confirmOrigin } from './confirm-origin.ts';
-import { counted } from './counted.ts';
 import { verifierKeyTexts } from './files.ts';
 import { withProgress } from './progress.ts';
 import { print } from './report.ts';

@@ -1,6 +1,6 @@
 /** `stele serve`: runs a log until a signal ends it. */
 import { Command } from 'commander';
-import { counted } from './counted.ts';
+import { counted } from '../formats/counted.ts';
 import { print } from './report.ts';
 import { addSettings, configOf, loadServer, type ServerMain } from './settings-flags.ts';
 import { onHangUp, stopSignals, untilStopped } from './signals.ts';

@@ -1,7 +1,7 @@
 /** `stele witness`: runs a witness until a signal ends it, and changes the list of its logs. */
 import { Command } from 'commander';
+import { counted } from '../formats/counted.ts';
 import { calledAs, shellWord } from './called-as.ts';
-import { counted } from './counted.ts';
 import { verifierKeyText } from './files.ts';
 import { print } from './report.ts';
 import { addDataSettings, addSettings, configOf } from './settings-flags.ts';

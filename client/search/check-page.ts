@@ -52,7 +52,7 @@ export interface PageChecks {
   /** Needed where a term is a pattern. */
   readonly matches?: PatternMatcher;
   /** The page before, checked: this one must be about the same tree, and go on behind the last hit. */
-  readonly before?: CheckedPage;
+  readonly before?: Pick<CheckedPage, 'log' | 'size' | 'root' | 'last'>;
   readonly memory?: CheckpointMemory;
 }
 

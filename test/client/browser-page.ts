@@ -1,6 +1,6 @@
 /** What browser.test.ts puts into a page, and runs in Node besides: one verification, from bytes in base64 to its outcome. */
 
-import { checkSentence } from '../../client/cli/verify/sentences.ts';
+import { checkSentence } from '../../client/verify/sentences.ts';
 import {
   ClientError,
   entryDigest,

@@ -1,12 +1,12 @@
 /** What a version of TUF metadata changes, in words that a holder can compare with what was agreed. */
 
 import { printable } from '../../../merkle/printable.ts';
+import { counted } from '../../formats/counted.ts';
 import type { AnySigned, Metadata, Root, Targets } from '../../trust/tuf/metadata.ts';
 import { type TufRole, tufTime } from '../../trust/tuf/metadata-fields.ts';
 import { sameJson } from '../../trust/tuf/plan.ts';
 import { TOP_LEVEL_ROLES } from '../../trust/tuf/role.ts';
 import { hexSha256, type TufKey } from '../../trust/tuf/tuf-key.ts';
-import { counted } from '../counted.ts';
 
 /** Names a key for people: its holder, where the caller knows the holders. */
 type NameKey = (key: TufKey) => string;

@@ -1,8 +1,8 @@
 /** `stele trust publish`: what is signed becomes public. */
 import { Command } from 'commander';
+import { counted } from '../../formats/counted.ts';
 import { tufTime } from '../../trust/tuf/metadata-fields.ts';
 import { publish } from '../../trust/tuf/publish.ts';
-import { counted } from '../counted.ts';
 import { print, warn } from '../report.ts';
 import { addTrustKeyOptions, type TrustKeyOptions, withTrustKeys } from './key-options.ts';
 

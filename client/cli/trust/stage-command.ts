@@ -3,12 +3,12 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { ClientError, usage } from '../../errors.ts';
+import { counted } from '../../formats/counted.ts';
 import { readPlan } from '../../trust/tuf/plan-config.ts';
 import { TUF_LIMITS } from '../../trust/tuf/role.ts';
 import { collectSignatures } from '../../trust/tuf/staged-signing.ts';
 import { initRepository, restage, type StagedRole, stageTargets } from '../../trust/tuf/staging.ts';
 import { calledAs, shellWord } from '../called-as.ts';
-import { counted } from '../counted.ts';
 import { reading, readWhole } from '../files.ts';
 import { print } from '../report.ts';
 

@@ -1,8 +1,8 @@
 /** `stele trust status`: who has signed, who is missing, and what expires when. */
 import { Command } from 'commander';
+import { counted } from '../../formats/counted.ts';
 import { tufTime } from '../../trust/tuf/metadata-fields.ts';
 import { type RepositoryStatus, type RoleStatus, statusOf } from '../../trust/tuf/repository-status.ts';
-import { counted } from '../counted.ts';
 import { print } from '../report.ts';
 
 const HELP = `

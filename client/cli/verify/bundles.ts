@@ -10,11 +10,18 @@ import type { IdentityTest } from '../../../merkle/x509/identity-rule.ts';
 import { ClientError, usage } from '../../errors.ts';
 import { MAX_BUNDLE } from '../../formats/bundle.ts';
 import { parseBundles } from '../../formats/bundle-list.ts';
+import { counted } from '../../formats/counted.ts';
 import type { RequiredClaim } from '../../verify/content.ts';
 import type { Check, CheckName, NotProven, Outcome, VerifiedEntry, VerifiedSigner } from '../../verify/outcome.ts';
+import {
+  type CheckSentence,
+  checkSentence,
+  notProvenSentence,
+  rootSentence,
+  timeSentence,
+} from '../../verify/sentences.ts';
 import { needsIssuer } from '../../verify/svid-signer.ts';
 import { checkUnderRoots } from '../../verify/under-roots.ts';
-import { counted } from '../counted.ts';
 import { digestsOf } from '../digests.ts';
 import { readWhole } from '../files.ts';
 import { inputName, STANDARD_INPUT } from '../input.ts';
@@ -23,7 +30,6 @@ import { type RequestedSigner, requiredClaim, type VerifyOptions } from './argum
 import type { Artifact } from './artifacts.ts';
 import { type Candidates, type Chosen, firstThatHolds, placeSentence, readCandidates } from './candidates.ts';
 import { presentTime, type SctWish, sctWish, type Thresholds, thresholds } from './demands.ts';
-import { type CheckSentence, checkSentence, notProvenSentence, rootSentence, timeSentence } from './sentences.ts';
 import { readSigner, readVerifyTrust, type VerifyTrust } from './verify-trust.ts';
 
 interface Request extends VerifyTrust, RequiredClaim, Thresholds, Partial<SctWish> {

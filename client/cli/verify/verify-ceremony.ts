@@ -19,13 +19,13 @@ import {
   transcriptSigner,
 } from '../../trust/ceremony/transcript.ts';
 import type { Outcome } from '../../verify/outcome.ts';
+import { checkSentence, notProvenSentence } from '../../verify/sentences.ts';
 import { checkUnderRoots } from '../../verify/under-roots.ts';
 import { readWhole } from '../files.ts';
 import { inputName } from '../input.ts';
 import { print } from '../report.ts';
 import { refuseOthers, type VerifyOptions } from './arguments.ts';
 import { presentTime } from './demands.ts';
-import { checkSentence, notProvenSentence } from './sentences.ts';
 import { readVerifyTrust } from './verify-trust.ts';
 
 /** A proof of the log beside each signature. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { checkSentence, notProvenSentence, timeSentence } from '../../../../client/cli/verify/sentences.ts';
 import type { Check, NotProven } from '../../../../client/verify/outcome.ts';
+import { checkSentence, notProvenSentence, timeSentence } from '../../../../client/verify/sentences.ts';
 
 const time = Date.UTC(2026, 0, 2, 3, 4, 5);
 const digest = new Uint8Array(32).fill(0xab);

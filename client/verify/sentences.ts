@@ -1,12 +1,12 @@
 /** The facts of an outcome as sentences for people. */
-import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
-import { printable } from '../../../merkle/printable.ts';
-import type { AlternativeName } from '../../../merkle/x509/certificate-names.ts';
-import { kindOfName } from '../../../merkle/x509/signer-names.ts';
-import { timeText } from '../../../merkle/x509/utc-time.ts';
-import type { Check, CheckName, NotProven, VerifiedTime } from '../../verify/outcome.ts';
-import type { ChosenRoot } from '../../verify/types.ts';
-import { counted } from '../counted.ts';
+import { encodeBase64, encodeHex } from '../../merkle/bytes.ts';
+import { printable } from '../../merkle/printable.ts';
+import type { AlternativeName } from '../../merkle/x509/certificate-names.ts';
+import { kindOfName } from '../../merkle/x509/signer-names.ts';
+import { timeText } from '../../merkle/x509/utc-time.ts';
+import { counted } from '../formats/counted.ts';
+import type { Check, CheckName, NotProven, VerifiedTime } from './outcome.ts';
+import type { ChosenRoot } from './types.ts';
 
 /** A check in words, fit for a terminal. */
 export interface CheckSentence {

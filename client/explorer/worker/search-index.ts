@@ -1,0 +1,171 @@
+/**
+ * Asks the index of a log, and checks what it answers: each hit against the tree that the log signed, and that tree against the one
+ * that the log itself shows. What an index leaves out, no answer shows; only a verifiable index proves that.
+ */
+
+import { decodeUtf8 } from '../../../merkle/bytes.ts';
+import { MerkleError } from '../../../merkle/errors.ts';
+import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
+import { parseNote } from '../../../merkle/note.ts';
+import { printable } from '../../../merkle/printable.ts';
+import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
+import { sha256 } from '../../../merkle/rfc6962.ts';
+import { ClientError } from '../../errors.ts';
+import { type CheckedPage, checkPage } from '../../search/check-page.ts';
+import { MAX_SEARCH_REPLY, parseSearchPage, searchUrl } from '../../search/search-json.ts';
+import type { SearchQuery } from '../../search/types.ts';
+import { isBeginning, tilesOf } from '../../tiles/tree-proofs.ts';
+import type { TreeHead } from '../../tiles/types.ts';
+import { isBy } from '../../trust/quorum.ts';
+import type { CheckpointTrust } from '../../verify/types.ts';
+import { askPatiently, openInBrowser } from '../model/browser-files.ts';
+import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
+import { type EntryWords, entryWords } from '../model/entry-words.ts';
+import { lookAtLog } from './look-at-log.ts';
+import type { TaskContext } from './protocol.ts';
+import { quorumClaim, readTrustedRoot } from './show-entry.ts';
+
+export interface SearchInput {
+  readonly log: ExplorerLog;
+  readonly query: SearchQuery;
+  /** What this browser made of the page before. */
+  readonly before?: SearchPlace;
+}
+
+/** Where a page ends: the next one must go on there, in the same tree. */
+export interface SearchPlace {
+  readonly log: string;
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly last?: number;
+}
+
+export interface ShownHit {
+  readonly index: number;
+  readonly leafHash: Uint8Array;
+  /** That it is in the tree, and has what was searched for. */
+  readonly claim: PageClaim;
+  readonly words: EntryWords;
+}
+
+export interface SearchAnswer extends SearchPlace {
+  readonly hits: readonly ShownHit[];
+  readonly next?: string;
+  /** About the answer as a whole. */
+  readonly claims: readonly PageClaim[];
+}
+
+/** @throws ClientError: the index cannot be asked, or its answer as a whole does not hold, and nothing of it is shown */
+export async function searchIndex({ log, query, before }: SearchInput, context: TaskContext): Promise<SearchAnswer> {
+  if (log.index === undefined) throw new ClientError('usage', 'explorer.json names no index for this log');
+  const needsPattern = query.terms.some(({ match }) => match === 're2');
+  // A wrong pattern is told before anybody is asked.
+  const matches = needsPattern ? (await import('../model/re2-matcher.ts')).re2Matcher() : undefined;
+  for (const { match, value } of query.terms) if (match === 're2') matches!(value, '');
+  const url = searchUrl(log.index, query);
+  const reply = await askPatiently(url, MAX_SEARCH_REPLY, context.signal);
+  if (reply.status !== 200) throw refusal(log.index, reply);
+  const page = parseSearchPage(reply.bytes);
+  const trust = trustOf(log, page.checkpoint);
+  const checked = checkPage(page, query, trust, {
+    primitives: noblePrimitives,
+    ...(matches && { matches }),
+    ...(before && { before }),
+  });
+  const { trustedRoot, claim } = readTrustedRoot(log);
+  const { size, root, last, next } = checked;
+  return {
+    log: checked.log,
+    size,
+    root,
+    ...(last !== undefined && { last }),
+    ...(next !== undefined && { next }),
+    hits: checked.hits.map((hit) => shownHit(hit, trustedRoot)),
+    claims: [
+      claimChecked('The log signed the tree that the index searched', `${size} entries`),
+      quorumClaim(log, undefined),
+      await claimOfSameLog(log, checked, context),
+      completeness(log, query),
+      ...(claim === undefined ? [] : [claim]),
+    ],
+  };
+}
+
+function shownHit(
+  hit: CheckedPage['hits'][number],
+  trustedRoot: Parameters<typeof entryWords>[1]['trustedRoot'],
+): ShownHit {
+  const what = `Entry ${hit.index} is in the log and is what was searched for`;
+  return {
+    index: hit.index,
+    leafHash: hit.leafHash,
+    claim: hit.ok ? claimChecked(what) : claimFailed(what, hit.error),
+    words: entryWords(hit.body, { trustedRoot }, noblePrimitives),
+  };
+}
+
+/** That the tree of the index is the beginning of the one that the log shows now, or the other way round. */
+async function claimOfSameLog(log: ExplorerLog, page: TreeHead, context: TaskContext): Promise<PageClaim> {
+  const what = 'The index and the log show the same history';
+  try {
+    const { head } = await lookAtLog({ log }, context);
+    const [older, newer] = page.size <= head.size ? [page, head] : [head, page];
+    const same = await isBeginning(older, newer, tilesOf(openInBrowser(log.url), context.signal), sha256);
+    if (same === undefined) return claimNotChecked(what, 'the log does not serve the tiles that would tell');
+    if (!same)
+      return claimFailed(what, 'the trees of the index and of the log are two histories, and the log signed both');
+    const behind = head.size - page.size;
+    if (behind <= 0) return claimChecked(what, 'the index has looked at every entry that the log shows');
+    return claimChecked(what, `the index has not looked at the last ${behind} of ${head.size} entries yet`);
+  } catch (error) {
+    if (error instanceof ClientError && error.code !== 'cancelled') return claimNotChecked(what, error);
+    throw error;
+  }
+}
+
+function completeness({ map }: ExplorerLog, query: SearchQuery): PageClaim {
+  const what = 'Nothing is left out';
+  if (map === undefined) {
+    return claimNotChecked(
+      what,
+      'this log has no verifiable index here, so that there is no more is the word of the index alone',
+    );
+  }
+  if (query.terms.length !== 1 || query.terms[0]!.match !== 'exact') {
+    return claimNotChecked(
+      what,
+      'the verifiable index proves searches for one exact value, and not for prefixes and patterns',
+    );
+  }
+  return claimNotChecked(what, 'the verifiable index was not asked');
+}
+
+/** The key of the log that claims to have signed the checkpoint, and the policy. */
+export function trustOf({ keys, policy }: ExplorerLog, checkpoint: string): CheckpointTrust {
+  let signed: ReturnType<typeof parseNote> | undefined;
+  try {
+    signed = parseNote(checkpoint);
+  } catch (error) {
+    if (!(error instanceof MerkleError)) throw error;
+  }
+  const logKey = keys.find((key) => signed?.signatures.some((signature) => isBy(signature, key))) ?? keys[0]!;
+  return { logKey, policy };
+}
+
+/** The error for an answer that is no page; the index says why, in a text that is not trusted. */
+export function refusal(
+  index: string,
+  { status, bytes }: { readonly status: number; readonly bytes: Uint8Array },
+): ClientError {
+  let said = '';
+  try {
+    const { message } = JSON.parse(decodeUtf8(bytes.subarray(0, 65_536))) as { message?: unknown };
+    if (typeof message === 'string') said = `: ${printable(message)}`;
+  } catch {
+    // It says nothing that a person could read.
+  }
+  return new ClientError(
+    status >= 500 ? 'unavailable' : 'refused',
+    `the index at ${index} answers with status ${status}${said}`,
+  );
+}
