@@ -9,6 +9,18 @@ export const TASKS = {
     await (await import('./look-at-log.ts')).lookAtLog(input, context),
   compareCheckpoints: async (input: import('./compare-checkpoints.ts').CompareInput, context: TaskContext) =>
     await (await import('./compare-checkpoints.ts')).compareCheckpoints(input, context),
+  showEntry: async (input: import('./show-entry.ts').EntryInput, context: TaskContext) =>
+    await (await import('./show-entry.ts')).showEntry(input, context),
+  searchIndex: async (input: import('./search-index.ts').SearchInput, context: TaskContext) =>
+    await (await import('./search-index.ts')).searchIndex(input, context),
+  hashDropped: async (input: import('./hash-dropped.ts').HashInput, context: TaskContext) =>
+    await (await import('./hash-dropped.ts')).hashDropped(input, context),
+  sniffDropped: async (input: { readonly file: Blob }) =>
+    await (await import('./sniff-dropped.ts')).sniffDropped(input),
+  readDropped: async (input: Pick<import('./verify-dropped.ts').VerifyInput, 'log' | 'bundle'>) =>
+    await (await import('./verify-dropped.ts')).readDropped(input),
+  verifyDropped: async (input: import('./verify-dropped.ts').VerifyInput) =>
+    await (await import('./verify-dropped.ts')).verifyDropped(input),
 };
 
 export type Tasks = typeof TASKS;
