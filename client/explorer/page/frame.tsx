@@ -3,6 +3,7 @@ import type { ComponentType } from 'preact';
 import { useEffect, useErrorBoundary, useRef, useState } from 'preact/hooks';
 import type { ExplorerConfig, ExplorerLog } from '../../../merkle/explorer-config.ts';
 import { claimFailed, reasonOf } from '../model/claims.ts';
+import { useDropAnywhere } from './drop-anywhere.tsx';
 import { loadExplorer } from './load-explorer.ts';
 import { ClaimLine, shownText } from './page-claim.tsx';
 import { linkTo, type Route, useRoute, type ViewName } from './routes.ts';
@@ -19,6 +20,7 @@ export function Frame() {
   const [fault] = useErrorBoundary();
   const main = useRef<HTMLElement>(null);
   useFocusOnRoute(main, route);
+  useDropAnywhere(route.query.get('log') ?? undefined);
   return (
     <>
       <button type="button" class="skip" onClick={() => main.current?.focus()}>

@@ -45,8 +45,8 @@ export function ClaimList({ claims, label }: { readonly claims: readonly PageCla
   const sorted = claims.toSorted((a, b) => order.indexOf(a.state) - order.indexOf(b.state));
   return (
     <ul class="claims" aria-label={label}>
-      {sorted.map((claim) => (
-        <li key={claim.what}>
+      {sorted.map((claim, i) => (
+        <li key={`${i} ${claim.what}`}>
           <ClaimLine claim={claim} />
         </li>
       ))}

@@ -5,7 +5,7 @@
 import { useEffect, useState } from 'preact/hooks';
 
 /** The names of the views; `log` has the empty path. */
-const VIEW_NAMES = ['log', 'compare'] as const;
+const VIEW_NAMES = ['log', 'entry', 'search', 'file', 'bundle', 'compare'] as const;
 
 export type ViewName = (typeof VIEW_NAMES)[number];
 

@@ -13,6 +13,10 @@ interface ViewEntry {
 
 export const VIEWS: Readonly<Record<ViewName, ViewEntry>> = {
   log: { title: 'The log', inMenu: true, load: async () => (await import('./log-view.tsx')).LogView },
+  entry: { title: 'Entry', inMenu: true, load: async () => (await import('./entry-view.tsx')).EntryView },
+  search: { title: 'Search', inMenu: true, load: async () => (await import('./search-view.tsx')).SearchView },
+  file: { title: 'Find a file', inMenu: true, load: async () => (await import('./file-view.tsx')).FileView },
+  bundle: { title: 'Verify a bundle', inMenu: true, load: async () => (await import('./bundle-view.tsx')).BundleView },
   compare: {
     title: 'Compare checkpoints',
     inMenu: true,

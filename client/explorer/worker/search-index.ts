@@ -20,6 +20,7 @@ import { isBy } from '../../trust/quorum.ts';
 import type { CheckpointTrust } from '../../verify/types.ts';
 import { askPatiently, openInBrowser } from '../model/browser-files.ts';
 import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
+import { completenessOf } from '../model/completeness.ts';
 import { type EntryWords, entryWords } from '../model/entry-words.ts';
 import { lookAtLog } from './look-at-log.ts';
 import type { TaskContext } from './protocol.ts';
@@ -74,6 +75,7 @@ export async function searchIndex({ log, query, before }: SearchInput, context: 
   });
   const { trustedRoot, claim } = readTrustedRoot(log);
   const { size, root, last, next } = checked;
+  const history = await sameHistory(log, checked, context);
   return {
     log: checked.log,
     size,
@@ -84,8 +86,8 @@ export async function searchIndex({ log, query, before }: SearchInput, context: 
     claims: [
       claimChecked('The log signed the tree that the index searched', `${size} entries`),
       quorumClaim(log, undefined),
-      await claimOfSameLog(log, checked, context),
-      completeness(log, query),
+      history.claim,
+      await completeness(log, query, checked, before, history.head ?? checked, context),
       ...(claim === undefined ? [] : [claim]),
     ],
   };
@@ -104,40 +106,69 @@ function shownHit(
   };
 }
 
-/** That the tree of the index is the beginning of the one that the log shows now, or the other way round. */
-async function claimOfSameLog(log: ExplorerLog, page: TreeHead, context: TaskContext): Promise<PageClaim> {
+/** Whether the tree of the index is the beginning of the one that the log shows now, or the other way round. */
+async function sameHistory(
+  log: ExplorerLog,
+  page: TreeHead,
+  context: TaskContext,
+): Promise<{ readonly claim: PageClaim; readonly head?: TreeHead }> {
   const what = 'The index and the log show the same history';
   try {
     const { head } = await lookAtLog({ log }, context);
     const [older, newer] = page.size <= head.size ? [page, head] : [head, page];
     const same = await isBeginning(older, newer, tilesOf(openInBrowser(log.url), context.signal), sha256);
-    if (same === undefined) return claimNotChecked(what, 'the log does not serve the tiles that would tell');
-    if (!same)
-      return claimFailed(what, 'the trees of the index and of the log are two histories, and the log signed both');
+    if (same === undefined) return { claim: claimNotChecked(what, 'the log does not serve the tiles that would tell') };
+    if (!same) {
+      const why = 'the trees of the index and of the log are two histories, and the log signed both';
+      return { claim: claimFailed(what, why) };
+    }
     const behind = head.size - page.size;
-    if (behind <= 0) return claimChecked(what, 'the index has looked at every entry that the log shows');
-    return claimChecked(what, `the index has not looked at the last ${behind} of ${head.size} entries yet`);
+    const how =
+      behind <= 0
+        ? 'the index has looked at every entry that the log shows'
+        : `the index has not looked at the last ${behind} of ${head.size} entries yet`;
+    return { claim: claimChecked(what, how), head };
   } catch (error) {
-    if (error instanceof ClientError && error.code !== 'cancelled') return claimNotChecked(what, error);
+    if (error instanceof ClientError && error.code !== 'cancelled') return { claim: claimNotChecked(what, error) };
     throw error;
   }
 }
 
-function completeness({ map }: ExplorerLog, query: SearchQuery): PageClaim {
+async function completeness(
+  log: ExplorerLog,
+  query: SearchQuery,
+  page: CheckedPage,
+  before: SearchPlace | undefined,
+  head: TreeHead,
+  context: TaskContext,
+): Promise<PageClaim> {
   const what = 'Nothing is left out';
-  if (map === undefined) {
+  if (log.map === undefined) {
+    const why = 'this log has no verifiable index here: that there is no more is the word of the index alone';
+    return claimNotChecked(what, why);
+  }
+  const [term, ...others] = query.terms;
+  if (term === undefined || others.length > 0 || term.match !== 'exact') {
     return claimNotChecked(
       what,
-      'this log has no verifiable index here, so that there is no more is the word of the index alone',
+      'a verifiable index proves searches for one exact value, and no prefix and no pattern',
     );
   }
-  if (query.terms.length !== 1 || query.terms[0]!.match !== 'exact') {
-    return claimNotChecked(
-      what,
-      'the verifiable index proves searches for one exact value, and not for prefixes and patterns',
-    );
+  try {
+    const { askLookup } = await import('./ask-lookup.ts');
+    const lookup = await askLookup(log, { kind: term.kind, value: term.value }, head, context);
+    if (!lookup.ok) return claimFailed(what, `the answer of the verifiable index does not hold: ${lookup.why}`);
+    const place = {
+      size: page.size,
+      hits: page.hits.filter(({ ok }) => ok).map(({ index }) => index),
+      more: page.next !== undefined,
+      ...(before?.last !== undefined && { after: before.last }),
+    };
+    return completenessOf(place, query, { ...lookup, rebuilders: lookup.rebuilders.length });
+  } catch (error) {
+    if (error instanceof ClientError && error.code !== 'cancelled') return claimNotChecked(what, error);
+    throw error;
   }
-  return claimNotChecked(what, 'the verifiable index was not asked');
 }
 
 /** The key of the log that claims to have signed the checkpoint, and the policy. */

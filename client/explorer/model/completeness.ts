@@ -1,0 +1,81 @@
+/**
+ * What a verifiable index proves about a page of a search: that the page leaves nothing out, and invents nothing; or what it left out.
+ */
+import type { SearchQuery } from '../../search/types.ts';
+import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from './claims.ts';
+
+/** A lookup that holds. */
+interface ProvenPostings {
+  readonly present: boolean;
+  /** Ascending. */
+  readonly indexes: readonly number[];
+  /** `indexes` are all of them. */
+  readonly complete: boolean;
+  readonly completeThrough: number;
+  /** How many rebuilders stand behind it. */
+  readonly rebuilders: number;
+}
+
+/** A page of which each hit was checked. */
+interface CheckedPlace {
+  readonly size: number;
+  /** Indexes of its hits, in the order of the query. */
+  readonly hits: readonly number[];
+  /** The last hit of the page before. */
+  readonly after?: number;
+  readonly more: boolean;
+}
+
+const WHAT = 'Nothing is left out, and nothing is invented';
+const NAMED = 5;
+
+/** @param query with one exact term */
+export function completenessOf(page: CheckedPlace, query: SearchQuery, proven: ProvenPostings): PageClaim {
+  const { from = 0, to = Number.MAX_SAFE_INTEGER, order = 'ascending' } = query;
+  const through = proven.complete ? proven.completeThrough : (proven.indexes.at(-1) ?? -1) + 1;
+  const last = page.hits.at(-1);
+  // The entries that this page stands for: behind the page before, up to its last hit, or to the end where no page follows.
+  const [low, high] =
+    order === 'ascending'
+      ? [(page.after ?? -1) + 1, page.more ? (last ?? page.after ?? -1) + 1 : page.size]
+      : [page.more ? (last ?? page.after ?? page.size) : 0, page.after ?? page.size];
+  const begin = Math.max(low, from);
+  const end = Math.min(high, to, page.size, through);
+  const own = new Set(page.hits);
+  const left = proven.indexes.filter((index) => index >= begin && index < end && !own.has(index));
+  if (left.length > 0) {
+    return claimFailed(WHAT, `the verifiable index proves ${entries(left)}, which the search leaves out`);
+  }
+  const known = new Set(proven.indexes);
+  const extra = page.hits.filter((index) => index < through && !known.has(index));
+  if (extra.length > 0) {
+    return claimFailed(
+      WHAT,
+      `the search has ${entries(extra)}, which the verifiable index proves not to be there: one of both is wrong`,
+    );
+  }
+  const by =
+    proven.rebuilders === 0
+      ? 'by the word of its operator, who nobody rebuilt'
+      : `rebuilt by ${proven.rebuilders} others`;
+  const until = Math.min(high, to, page.size);
+  const short = through < until ? `; the last ${until - through} entries are not in the verifiable index yet` : '';
+  if (!proven.complete && through < until) {
+    return claimNotChecked(
+      WHAT,
+      `the verifiable index proves it only below entry ${through}, as there are too many hits`,
+    );
+  }
+  if (!proven.present) {
+    return claimChecked(
+      'It is proven that there is no such entry',
+      `in the first ${proven.completeThrough} entries, ${by}${short}`,
+    );
+  }
+  return claimChecked(WHAT, `proven for the first ${proven.completeThrough} entries, ${by}${short}`);
+}
+
+function entries(indexes: readonly number[]): string {
+  const named = indexes.slice(0, NAMED).join(', ');
+  return `${indexes.length === 1 ? 'entry' : `${indexes.length} entries:`} ${named}${indexes.length > NAMED ? ' and others' : ''}`;
+}
