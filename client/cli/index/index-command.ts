@@ -1,7 +1,7 @@
 /** `stele index`: runs an index over logs, rebuilds it, and says how far it is. */
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
-import { counted } from '../counted.ts';
+import { counted } from '../../formats/counted.ts';
 import { followNews, withNews } from '../follow-news.ts';
 import { print } from '../report.ts';
 import { onHangUp, stopSignals, untilStopped } from '../signals.ts';

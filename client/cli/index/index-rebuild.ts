@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
 import { cancelled } from '../../errors.ts';
-import { counted } from '../counted.ts';
+import { counted } from '../../formats/counted.ts';
 import { withNews } from '../follow-news.ts';
 import { withProgress } from '../progress.ts';
 import { print } from '../report.ts';

@@ -3,8 +3,8 @@ import { encodeBase64, encodeHex } from '../../../merkle/bytes.ts';
 import type { IndexKey, KeyKind } from '../../../merkle/index/keys.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { timeText } from '../../../merkle/x509/utc-time.ts';
+import { counted } from '../../formats/counted.ts';
 import type { CheckedHit, CheckedPage } from '../../search/check-page.ts';
-import { counted } from '../counted.ts';
 
 /** Names of a hit that are printed: a certificate may have thousands. */
 const SHOWN = 3;

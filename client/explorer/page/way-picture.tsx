@@ -55,7 +55,7 @@ export function WayPicture({ way }: { readonly way: WayUp }) {
           const x = sibling.side === 'left' ? CENTER - 112 : CENTER + 112;
           const upper = rows[i + 1]?.tone ?? tone;
           return (
-            <g key={`line ${above}`} aria-hidden="true">
+            <g key={`line ${above}`}>
               <path class={`line ${upper}`} d={`M${CENTER} ${y - 15}V${above + 15}`} />
               <path class={`line ${upper}`} d={`M${x} ${y - 15}L${CENTER} ${above + 15}`} />
               <g class="sibling">
