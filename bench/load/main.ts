@@ -16,6 +16,8 @@
  *     npm run bench:load -- --ca
  *     npm run bench:load -- --identity --repeat 20
  *     npm run bench:load -- --monitor --repeat 3
+ *     npm run bench:load -- --index
+ *     npm run bench:load -- --index --sizes 10000000
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
  *     npm run bench:load -- --pairs 20 --server OTHER/dist/client/cli/main.js --server dist/client/cli/main.js
@@ -34,6 +36,7 @@ import { GROWTH_LOAD, GROWTH_SIZES, type GrowthRound, growthRatios, growthRows, 
 import { hostileLogRows } from './hostile-log.ts';
 import { hostileWitnessRows } from './hostile-witness.ts';
 import { identityRows } from './identity.ts';
+import { indexQueryRows, indexRows } from './index-whole.ts';
 import { monitorRows } from './monitor.ts';
 import { pairRows } from './pairs.ts';
 import { publishRows } from './publish.ts';
@@ -61,6 +64,7 @@ const { values } = parseArgs({
     ca: { type: 'boolean', default: false },
     identity: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
+    index: { type: 'boolean', default: false },
     pairs: { type: 'string' },
     json: { type: 'string' },
     only: { type: 'string', default: '' },
@@ -127,6 +131,12 @@ if (values.growth) {
 } else if (values.monitor) {
   monitor.push(...(await monitorRows(Number(values.repeat))));
   console.log(table(monitor));
+} else if (values.index) {
+  const built = await indexRows(values.quick, values.sizes === undefined ? undefined : Number(values.sizes));
+  console.log(table(built.map(({ row }) => row)));
+  const queries = indexQueryRows(built);
+  console.log(table(queries));
+  monitor.push(...built.map(({ row }) => row), ...queries);
 } else if (values.witness) {
   const cosigning = await witnessRows();
   console.log(table(cosigning));

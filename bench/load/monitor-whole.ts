@@ -18,7 +18,26 @@ const MAIN = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url))
 
 /** Makes a log of so many entries below `dir`. The result is the path of a monitor's configuration for this log. */
 export async function makeLog(dir: string, entries: number, threads: number): Promise<string> {
-  const log = join(dir, 'log');
+  const vkey = writeLog(join(dir, 'log'), entries, keylessBodies);
+  const config = join(dir, 'monitor.yaml');
+  const yaml = {
+    state: './state',
+    logs: [{ dir: './log', keys: [vkey] }],
+    rules: hundredRules(),
+    sinks: [{ type: 'stdout' }],
+    threads,
+  };
+  // JSON is YAML.
+  writeFileSync(config, JSON.stringify(yaml));
+  return config;
+}
+
+/** Writes the files of a log whose entries from `from` on are `bodiesOf(count, from)`. The result is its verifier key. */
+export function writeLog(
+  log: string,
+  entries: number,
+  bodiesOf: (count: number, from: number) => readonly Uint8Array[],
+): string {
   const put = (path: string, bytes: Uint8Array): void => {
     mkdirSync(dirname(join(log, path)), { recursive: true });
     writeFileSync(join(log, path), bytes);
@@ -26,7 +45,7 @@ export async function makeLog(dir: string, entries: number, threads: number): Pr
   let level: Uint8Array[] = [];
   for (let index = 0; index * TILE_WIDTH < entries; index++) {
     const width = Math.min(TILE_WIDTH, entries - index * TILE_WIDTH);
-    const bodies = keylessBodies(width, index * TILE_WIDTH);
+    const bodies = bodiesOf(width, index * TILE_WIDTH);
     put(entryBundlePath(index, width), encodeBundle(bodies));
     level.push(...bodies.map((body) => leafHash(body, fastSha256)));
   }
@@ -45,18 +64,7 @@ export async function makeLog(dir: string, entries: number, threads: number): Pr
   const text = formatCheckpoint({ origin: ORIGIN, size: entries, root, extensions: [] });
   const signature = sign(null, Buffer.from(text), privateKey);
   put('checkpoint', Buffer.from(formatNote(text, [{ name: ORIGIN, keyId: key.keyId, signature }])));
-
-  const config = join(dir, 'monitor.yaml');
-  const yaml = {
-    state: './state',
-    logs: [{ dir: './log', keys: [formatVerifierKey(key)] }],
-    rules: hundredRules(),
-    sinks: [{ type: 'stdout' }],
-    threads,
-  };
-  // JSON is YAML.
-  writeFileSync(config, JSON.stringify(yaml));
-  return config;
+  return formatVerifierKey(key);
 }
 
 export interface WholeRun {
