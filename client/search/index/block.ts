@@ -1,48 +1,50 @@
 /**
- * The keys of up to 256 entries in a row, for terms that too many values match, and what a worker makes of entries.
+ * The keys of up to 256 entries in a row, for terms that too many values match, and the rows that a worker makes of entries.
  *
  * ```
  * block:   entries, values, then for each value: kind (1 byte), form (1 byte), length, bytes;
  *          then for each entry: number of its keys, and of each the number of the value
- * answer:  length of the block, the block, then for each value of it: length of its ID, the ID, number of its entries,
- *          and the place of each among the entries (1 byte)
+ * run:     length of the block, the block; number of its values, then for each of them: length of its key, the key, number of its
+ *          entries, and the place of each among the entries (1 byte); then for each long text: length of its key, the key, length,
+ *          the text
  * ```
  * Numbers are unsigned LEB128 where no length is given.
  */
 import { type IndexKey, KEY_KINDS, type KeyKind } from '../../../merkle/index/keys.ts';
-import { kindNumber, type PackedValue, packValue, putVarint, VarintReader, valueId, valueText } from './layout.ts';
+import {
+  isLongText,
+  kindNumber,
+  type PackedValue,
+  packValue,
+  putVarint,
+  VarintReader,
+  valueKey,
+  valueText,
+} from './layout.ts';
 
 /** Entries of a block: those of an entry bundle. */
 export const BLOCK = 256;
 
-/** A value of a block, and the entries that have it. */
-interface BlockValue {
-  readonly packed: PackedValue;
-  /** Places in the block, ascending. */
-  readonly places: readonly number[];
-}
-
 interface EncodedBlock {
-  readonly block: Uint8Array;
-  readonly values: readonly BlockValue[];
+  readonly block: Buffer;
+  readonly values: readonly { readonly packed: PackedValue; readonly places: readonly number[] }[];
 }
 
-/** The block of the entries that have these keys. */
-export function encodeBlock(entries: readonly (readonly IndexKey[])[]): EncodedBlock {
-  const numbers = new Map<string, number>();
+/** The block of the entries that have these keys, and its values with the places of their entries, ascending. */
+function encodeBlock(entries: readonly (readonly IndexKey[])[]): EncodedBlock {
+  const known = new Map<KeyKind, Map<string, number>>(KEY_KINDS.map((kind) => [kind, new Map()]));
   const values: { packed: PackedValue; places: number[] }[] = [];
   const lists: number[][] = [];
   let size = 10;
   for (const [place, keys] of entries.entries()) {
     const list: number[] = [];
     for (const key of keys) {
-      const name = `${key.kind}\0${key.value}`;
-      let number = numbers.get(name);
+      const numbers = known.get(key.kind)!;
+      let number = numbers.get(key.value);
       if (number === undefined) {
-        number = values.length;
-        numbers.set(name, number);
         const packed = packValue(key);
-        values.push({ packed, places: [] });
+        number = values.push({ packed, places: [] }) - 1;
+        numbers.set(key.value, number);
         size += 12 + packed.bytes.length;
       }
       values[number]!.places.push(place);
@@ -66,6 +68,18 @@ export function encodeBlock(entries: readonly (readonly IndexKey[])[]): EncodedB
     for (const number of list) at = putVarint(block, at, number);
   }
   return { block: block.subarray(0, at), values };
+}
+
+/** The block of the entries of two blocks, one behind the other. */
+export function joinBlocks(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const parts = [new Block(first), new Block(second)];
+  const keys = parts.flatMap((part) => Array.from({ length: part.entries }, (_, place) => part.keysOf(place)));
+  return encodeBlock(keys).block;
+}
+
+/** The number of entries in a block. */
+export function blockEntries(block: Uint8Array): number {
+  return new VarintReader(block).next();
 }
 
 function readValues(reader: VarintReader): PackedValue[] {
@@ -136,55 +150,53 @@ export class Block {
   }
 }
 
-/** A run of entries as a worker read it. */
-export interface ReadRun {
-  readonly block: Uint8Array;
-  readonly postings: readonly RunPosting[];
-}
-
-interface RunPosting {
-  readonly value: PackedValue;
-  readonly id: Uint8Array;
-  /** Places in the run, ascending. */
-  readonly places: Uint8Array;
-}
-
-export function readRun(entries: readonly (readonly IndexKey[])[]): ReadRun {
+/** The run of the entries that have these keys. */
+export function encodeRun(entries: readonly (readonly IndexKey[])[]): Buffer {
   const { block, values } = encodeBlock(entries);
-  const postings = values.map(({ packed, places }) => ({
-    value: packed,
-    id: valueId(packed),
-    places: Uint8Array.from(places),
-  }));
-  return { block, postings };
-}
-
-export function packRun({ block, postings }: ReadRun): Buffer {
-  let size = 10 + block.length;
-  for (const { id, places } of postings) size += 10 + id.length + places.length;
-  const bytes = Buffer.allocUnsafe(size);
-  let at = putVarint(bytes, 0, block.length);
-  bytes.set(block, at);
-  at += block.length;
-  for (const { id, places } of postings) {
-    at = putVarint(bytes, at, id.length);
-    bytes.set(id, at);
-    at = putVarint(bytes, at + id.length, places.length);
-    bytes.set(places, at);
-    at += places.length;
+  const keys = values.map(({ packed }) => valueKey(packed));
+  const long = values.flatMap(({ packed }, i) => (packed.form === 0 && isLongText(packed.bytes) ? [i] : []));
+  let size = 20 + block.length;
+  for (const [i, { places }] of values.entries()) size += 10 + keys[i]!.length + places.length;
+  for (const i of long) size += 10 + keys[i]!.length + values[i]!.packed.bytes.length;
+  const run = Buffer.allocUnsafe(size);
+  let at = putVarint(run, 0, block.length);
+  const put = (bytes: Uint8Array): void => {
+    run.set(bytes, at);
+    at += bytes.length;
+  };
+  put(block);
+  at = putVarint(run, at, values.length);
+  for (const [i, { places }] of values.entries()) {
+    at = putVarint(run, at, keys[i]!.length);
+    put(keys[i]!);
+    at = putVarint(run, at, places.length);
+    for (const place of places) run[at++] = place;
   }
-  return bytes.subarray(0, at);
+  for (const i of long) {
+    const { bytes } = values[i]!.packed;
+    at = putVarint(run, at, keys[i]!.length);
+    put(keys[i]!);
+    at = putVarint(run, at, bytes.length);
+    put(bytes);
+  }
+  return run.subarray(0, at);
 }
 
-/** The parts are views of `bytes`. */
-export function unpackRun(bytes: Uint8Array): ReadRun {
-  const reader = new VarintReader(bytes);
+/** Takes a run apart. What it gives to the functions are views of `run`. */
+export function readRun(
+  run: Uint8Array,
+  onPosting: (key: Uint8Array, places: Uint8Array) => void,
+  onLongText: (key: Uint8Array, text: Uint8Array) => void,
+): Uint8Array {
+  const reader = new VarintReader(run);
   const block = reader.take(reader.next());
-  const inner = new VarintReader(block);
-  inner.next();
-  const postings = readValues(inner).map((value) => {
-    const id = reader.take(reader.next());
-    return { value, id, places: reader.take(reader.next()) };
-  });
-  return { block, postings };
+  for (let left = reader.next(); left > 0; left--) {
+    const key = reader.take(reader.next());
+    onPosting(key, reader.take(reader.next()));
+  }
+  while (!reader.done) {
+    const key = reader.take(reader.next());
+    onLongText(key, reader.take(reader.next()));
+  }
+  return block;
 }

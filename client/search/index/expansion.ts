@@ -1,5 +1,5 @@
 /** The values that a prefix or a pattern matches, where they are few enough to follow the postings of each. */
-import type { LevelRange } from '../../../merkle/runtime/disk/level.ts';
+import { ClientError } from '../../errors.ts';
 import { type TermTester, termTester } from '../terms.ts';
 import type { SearchTerm } from '../types.ts';
 import type { Comparing } from './comparing.ts';
@@ -7,11 +7,13 @@ import type { IndexStore } from './index-store.ts';
 import {
   after,
   FAMILY,
-  idLength,
   kindNumber,
-  MAX_TEXT_KEY,
+  MAX_NUMBER,
+  NUMBER_BYTES,
+  numberKey,
   type PackedValue,
   prefixRanges,
+  readValueKey,
   rowKey,
   valueText,
 } from './layout.ts';
@@ -76,38 +78,32 @@ export class Expansion {
     lt: Buffer | undefined,
     work: Work,
   ): AsyncGenerator<PackedValue> {
-    const place =
-      form === 0 ? ([FAMILY.value, kindNumber(kind)] as const) : ([FAMILY.posting, kindNumber(kind), form] as const);
-    const [family, ...parts] = place;
-    const prefix = rowKey(family, log, ...parts);
-    // A text goes on in the value of its row, so the range of a long prefix begins with what stands in a key.
-    const low = gte.subarray(0, MAX_TEXT_KEY);
-    const high = gte.length > MAX_TEXT_KEY ? after(low) : lt;
-    let range: LevelRange = {
-      gte: Buffer.concat([prefix, low]),
-      lt: high === undefined ? after(prefix)! : Buffer.concat([prefix, high]),
-    };
-    let last: Uint8Array | undefined;
+    const prefix = rowKey(FAMILY.posting, log, kindNumber(kind), form);
+    const end = lt === undefined ? after(prefix)! : Buffer.concat([prefix, lt]);
+    let from = Buffer.concat([prefix, gte]);
+    let last: Uint8Array = Buffer.alloc(0);
     for (;;) {
-      const rows = await this.#store.rows(range, ROWS);
+      const rows = await this.#store.rows({ gte: from, lt: end }, ROWS);
       work.spend(100 + rows.length);
       await work.breathe();
-      for (const [key, value] of rows) {
-        const bytes = key.subarray(prefix.length);
-        const isLong = form === 0 && bytes.length > MAX_TEXT_KEY;
-        const packed = {
-          kind,
-          form,
-          bytes: isLong ? value : form === 0 ? bytes : bytes.subarray(0, idLength(kind, form) - 1),
-        };
-        if (last !== undefined && form !== 0 && Buffer.compare(last, packed.bytes) === 0) continue;
-        last = packed.bytes;
-        yield packed;
+      for (const [key] of rows) {
+        const name = key.subarray(0, key.length - NUMBER_BYTES);
+        if (Buffer.compare(last, name) === 0) continue;
+        last = name;
+        const { value, long } = readValueKey(kind, form, name.subarray(prefix.length));
+        if (!long) yield value;
+        else yield { ...value, bytes: await this.#longText(log, name.subarray(3)) };
       }
-      if (rows.length === 0) return;
-      // Directly behind the last row.
-      range = { ...range, gte: Buffer.concat([rows.at(-1)![0], Buffer.of(0)]) };
+      if (rows.length < ROWS) return;
+      // Behind all rows of the last value: many values have few rows, and few have many.
+      from = Buffer.concat([last, numberKey(MAX_NUMBER), Buffer.of(0)]);
     }
+  }
+
+  async #longText(log: number, name: Uint8Array): Promise<Uint8Array> {
+    const text = await this.#store.get(rowKey(FAMILY.value, log, name));
+    if (text !== undefined) return text;
+    throw new ClientError('state', 'the index lacks a row that it must have: build it anew with --rebuild');
   }
 }
 

@@ -3,13 +3,13 @@
  *
  * ```
  * task:    u32 count, count * u32 length, then the bodies; all u32 are little-endian
- * answer:  as in block.ts
+ * answer:  a run: block.ts
  * ```
  */
 import type { IndexKey, KeyKind } from '../../../merkle/index/keys.ts';
 import { createPool, type Pool, TASKS_PER_THREAD, workerUrl } from '../../../merkle/runtime/threads/pool.ts';
 import { fastKeys } from '../fast-keys.ts';
-import { packRun, type ReadRun, readRun, unpackRun } from './block.ts';
+import { encodeRun } from './block.ts';
 
 export interface ExtractWorkerData {
   readonly kinds: readonly KeyKind[];
@@ -40,13 +40,13 @@ export class Extraction {
     this.#read = keyReader(kinds);
   }
 
-  /** The keys of each run, in the order of the runs. @throws RuntimeError `pool` */
-  async read(runs: readonly (readonly Uint8Array[])[]): Promise<ReadRun[]> {
+  /** What is to be written of each run of entries, in the order of the runs: block.ts. @throws RuntimeError `pool` */
+  async read(runs: readonly (readonly Uint8Array[])[]): Promise<Uint8Array[]> {
     const count = runs.reduce((sum, bodies) => sum + bodies.length, 0);
-    const found: ReadRun[] = [];
+    const found: Uint8Array[] = [];
     if (this.#threads === 0 || count <= INLINE_ENTRIES) {
       for (const bodies of runs) {
-        found.push(readRun(bodies.map(this.#read)));
+        found.push(encodeRun(bodies.map(this.#read)));
         // The other work of this thread gets its turn.
         if (count > INLINE_ENTRIES) await new Promise((resolve) => setImmediate(resolve));
       }
@@ -66,16 +66,16 @@ export class Extraction {
     await this.#pool?.close();
   }
 
-  async #inPool(bodies: readonly Uint8Array[]): Promise<ReadRun> {
+  async #inPool(bodies: readonly Uint8Array[]): Promise<Uint8Array> {
     const workerData: ExtractWorkerData = { kinds: this.#kinds };
     const file = workerUrl('client/search/index/extract-worker');
-    this.#pool ??= createPool({ file, threads: this.#threads, youngMb: 8, workerData });
+    this.#pool ??= createPool({ file, threads: this.#threads, youngMb: 32, workerData });
     try {
-      return unpackRun(new Uint8Array(await this.#pool.run(packBodies(bodies))));
+      return new Uint8Array(await this.#pool.run(packBodies(bodies)));
     } catch (error) {
       if (this.#closed) throw error;
       // Another task may have killed the worker. The caller gets a second failure, and tries again.
-      return unpackRun(new Uint8Array(await this.#pool.run(packBodies(bodies))));
+      return new Uint8Array(await this.#pool.run(packBodies(bodies)));
     }
   }
 }
@@ -107,6 +107,6 @@ export function answerTask(task: ArrayBuffer, read: ReadKeys): ArrayBuffer {
     keys.push(read(new Uint8Array(task, at, length)));
     at += length;
   }
-  const answer = packRun(readRun(keys));
+  const answer = encodeRun(keys);
   return answer.buffer.slice(answer.byteOffset, answer.byteOffset + answer.length) as ArrayBuffer;
 }

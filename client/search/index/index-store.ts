@@ -10,12 +10,13 @@
  * | `w` L time                       | size of the tree before the first checkpoint of this time: see `SearchQuery.after` |
  * | `t` L level index                | a tile of the tree, 1 to 256 hashes; level has one byte                         |
  * | `b` L index of the first entry   | the keys of 256 entries, or of fewer at the end: block.ts                       |
- * | `p` L kind ID first index        | postings of a value: varint differences behind the first index                  |
- * | `d` L kind text                  | a value that is a text, once. A text of more than 512 bytes has its first 512 and a hash in the key, and is the value |
+ * | `p` L value first index           | postings of a value: varint differences behind the first index                  |
+ * | `d` L value                      | a text of more than 512 bytes, whose rows of postings have its beginning and a hash |
  *
- * `kind` is the number of the kind, and `ID` names a value: its form (1 byte), then the bytes that its hex says, or for a text 20
- * bytes of its SHA-256 (layout.ts). All rows of postings of one value are in order and do not overlap. A row of postings, a tile
- * and a block only ever grow at their ends, so a reader who looks at what is below a size sees the same at any time.
+ * `value` is the number of the kind, the form, and the bytes that its hex says, or a text with what ends it (layout.ts): values
+ * are in the order of their bytes, and none is the beginning of another. All rows of postings of one value are in order and do not
+ * overlap. A row of postings, a tile and a block only ever grow at their ends, so a reader who looks at what is below a size sees
+ * the same at any time.
  *
  * The entries of a batch, and the record of the log that says so, are one synced write. After a failure the store opens LevelDB
  * again, and the writer reads its record again before it goes on.

@@ -1,5 +1,4 @@
 /** The rows of the plain index, byte by byte: index-store.ts has the table. */
-import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { type IndexKey, KEY_KINDS, type KeyKind } from '../../../merkle/index/keys.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 
@@ -7,12 +6,16 @@ export const FAMILY = { log: 0x6c, checkpoint: 0x63, tile: 0x74, block: 0x62, po
 type Family = (typeof FAMILY)[keyof typeof FAMILY];
 
 /** Bytes of an index, a size or a time in a key: 48 bits, big-endian, so that rows are in the order of their numbers. */
-const NUMBER = 6;
+export const NUMBER_BYTES = 6;
 export const MAX_NUMBER = 2 ** 48 - 1;
-/** Bytes of the hash that stands for a text: nobody finds two texts for one in 2^80 steps. */
+/** Bytes of the hash that stands for the rest of a long text: nobody finds two texts for one in 2^80 steps. */
 const HASHED = 20;
-/** Bytes of a text that stand in the key of its row; a longer text goes on in the value. */
-export const MAX_TEXT_KEY = 512;
+/** Bytes of a text that stand in the keys of its rows. A longer text has a row of its own. */
+const MAX_TEXT_KEY = 512;
+/** Behind a text in a key, which has 0x00 as 0x00 0xff: no text goes on where another one ends, and they keep their order. */
+const END = 0x01;
+/** Behind the beginning of a long text; its hash follows. */
+const CUT = 0x02;
 
 /** How a value is written in a key: as its hash, or as the bytes that its hex says. */
 const RAW_FORMS: readonly { readonly kind: KeyKind; readonly form: number; readonly prefix: string; bytes: number }[] =
@@ -25,7 +28,7 @@ const RAW_FORMS: readonly { readonly kind: KeyKind; readonly form: number; reado
 const TEXT = 0;
 const HEX = /^[0-9a-f]*$/;
 
-/** A value in the form of the rows. `id` names it among the values of its kind. */
+/** A value in the form of the rows. */
 export interface PackedValue {
   readonly kind: KeyKind;
   /** 0: `bytes` are the text in UTF-8; else they are what its hex says. */
@@ -44,7 +47,7 @@ export function packValue({ kind, value }: IndexKey): PackedValue {
     const hex = value.slice(raw.prefix.length);
     if (HEX.test(hex)) return { kind, form: raw.form, bytes: Buffer.from(hex, 'hex') };
   }
-  return { kind, form: TEXT, bytes: encodeUtf8(value) };
+  return { kind, form: TEXT, bytes: Buffer.from(value) };
 }
 
 export function valueText({ kind, form, bytes }: PackedValue): string {
@@ -54,21 +57,46 @@ export function valueText({ kind, form, bytes }: PackedValue): string {
   return raw.prefix + buffer.toString('hex');
 }
 
-/** Names the value in the keys of its postings: the form, then the bytes, or the hash of a text. */
-export function valueId({ form, bytes }: PackedValue): Buffer {
-  const body = form === TEXT ? fastSha256(bytes).subarray(0, HASHED) : bytes;
-  const id = Buffer.allocUnsafe(1 + body.length);
-  id[0] = form;
-  id.set(body, 1);
-  return id;
+/** Names a value in the keys of its rows: `kind ‖ form ‖ bytes`, and what ends a text. */
+export function valueKey({ kind, form, bytes }: PackedValue): Buffer {
+  const head = Buffer.of(kindNumber(kind), form);
+  if (form !== TEXT) return Buffer.concat([head, bytes]);
+  const isLong = isLongText(bytes);
+  const text = escaped(isLong ? bytes.subarray(0, MAX_TEXT_KEY) : bytes);
+  const end = isLong ? [Buffer.of(0, CUT), fastSha256(bytes).subarray(0, HASHED)] : [Buffer.of(0, END)];
+  return Buffer.concat([head, text, ...end]);
 }
 
-/** Bytes of an ID that begins with this form. */
-export function idLength(kind: KeyKind, form: number): number {
-  return 1 + (form === TEXT ? HASHED : RAW_FORMS.find((one) => one.kind === kind && one.form === form)!.bytes);
+/** Whether a text does not stand whole in the keys of its rows. */
+export function isLongText(bytes: Uint8Array): boolean {
+  return bytes.length > MAX_TEXT_KEY;
 }
 
-/** The values of a kind that begin with a prefix are those in these ranges, for each form. */
+/**
+ * The value that `valueKey` named in a key, with its form and the rest behind it; `long` where the bytes are the beginning of
+ * a text only.
+ */
+export function readValueKey(kind: KeyKind, form: number, bytes: Uint8Array): { value: PackedValue; long: boolean } {
+  if (form !== TEXT) return { value: { kind, form, bytes }, long: false };
+  const end = bytes.length - 2;
+  const isShort = bytes[end] === 0 && bytes[end + 1] === END;
+  const text = bytes.subarray(0, isShort ? end : end - HASHED);
+  return { value: { kind, form, bytes: unescaped(text) }, long: !isShort };
+}
+
+/** Most texts have no 0x00. */
+function escaped(bytes: Uint8Array): Uint8Array {
+  if (!bytes.includes(0)) return bytes;
+  const out: number[] = [];
+  for (const byte of bytes) out.push(...(byte === 0 ? [0, 0xff] : [byte]));
+  return Buffer.from(out);
+}
+
+function unescaped(bytes: Uint8Array): Uint8Array {
+  return bytes.includes(0) ? bytes.filter((_, at) => at === 0 || bytes[at - 1] !== 0) : bytes;
+}
+
+/** The values of a kind that begin with a prefix are, for each form, those whose bytes in keys are in these ranges. */
 export function prefixRanges(kind: KeyKind, prefix: string): { form: number; gte: Buffer; lt: Buffer | undefined }[] {
   const ranges: { form: number; gte: Buffer; lt: Buffer | undefined }[] = [];
   for (const raw of RAW_FORMS) {
@@ -84,7 +112,7 @@ export function prefixRanges(kind: KeyKind, prefix: string): { form: number; gte
       ranges.push({ form: raw.form, gte, lt: after(last) });
     }
   }
-  const text = Buffer.from(encodeUtf8(prefix));
+  const text = Buffer.from(escaped(Buffer.from(prefix).subarray(0, MAX_TEXT_KEY)));
   ranges.push({ form: TEXT, gte: text, lt: after(text) });
   return ranges;
 }
@@ -120,14 +148,14 @@ export function rowKey(family: Family, log: number, ...parts: readonly (Uint8Arr
 
 /** A number of 48 bits for a key. */
 export function numberKey(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(NUMBER);
-  bytes.writeUIntBE(value, 0, NUMBER);
+  const bytes = Buffer.allocUnsafe(NUMBER_BYTES);
+  bytes.writeUIntBE(value, 0, NUMBER_BYTES);
   return bytes;
 }
 
 /** The number at the end of a key. */
 export function lastNumber(key: Uint8Array): number {
-  const at = key.length - NUMBER;
+  const at = key.length - NUMBER_BYTES;
   return (
     ((key[at]! * 256 + key[at + 1]!) * 256 + key[at + 2]!) * 0x1000000 +
     ((key[at + 3]! << 16) | (key[at + 4]! << 8) | key[at + 5]!)

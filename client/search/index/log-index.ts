@@ -20,21 +20,10 @@ import { TILE_HEIGHT, TILE_WIDTH } from '../../../merkle/tile.ts';
 import { ClientError } from '../../errors.ts';
 import type { Batch, Cursor, FeedConsumer, FollowedLog, SignedHead } from '../../follow/types.ts';
 import { isBy, quorumTime, verifyQuorum } from '../../trust/quorum.ts';
-import { BLOCK, Block, encodeBlock, type ReadRun } from './block.ts';
+import { BLOCK, blockEntries, joinBlocks, readRun } from './block.ts';
 import type { Extraction } from './extraction.ts';
 import type { IndexStore } from './index-store.ts';
-import {
-  FAMILY,
-  kindNumber,
-  lastNumber,
-  MAX_NUMBER,
-  MAX_TEXT_KEY,
-  numberKey,
-  type PackedValue,
-  putVarint,
-  rowKey,
-  VarintReader,
-} from './layout.ts';
+import { FAMILY, lastNumber, MAX_NUMBER, numberKey, putVarint, rowKey } from './layout.ts';
 import {
   type AnsweredHead,
   decodeHead,
@@ -53,7 +42,7 @@ const MAX_HEADS = 4096;
 const MAX_NOTE = 64 * 1024;
 /** Postings in a row: a row is read whole. */
 const ROW_POSTINGS = 256;
-/** Rows of postings and texts that are in memory to be appended to, or not to be written again. */
+/** Rows of postings that are in memory to be appended to. */
 const WARM = 32_768;
 /** Batches below this many entries keep every row warm, so that a quiet log does not make a row for each posting. */
 const SMALL_BATCH = 128;
@@ -93,7 +82,6 @@ export class LogIndex implements FeedConsumer {
   /** The block that is not full. */
   #tail: Uint8Array | undefined;
   #warm = new Map<string, WarmRow>();
-  #texts = new Set<string>();
 
   constructor(log: FollowedLog, options: LogIndexOptions) {
     this.#log = log;
@@ -197,7 +185,7 @@ export class LogIndex implements FeedConsumer {
     await this.#store.write((batch) => {
       this.#putTiles(batch, number, before?.range ?? CompactRange.empty(fastSha256), entries);
       let at = first;
-      for (const run of runs) at = this.#putRun(batch, number, at, run, entries.length);
+      for (const run of runs) at = this.#putRun(batch, number, at, run, entries.length < SMALL_BATCH);
       if (before === undefined || time > before.time) {
         batch.put(rowKey(FAMILY.time, number, numberKey(time)), numberKey(before?.head.size ?? 0));
       }
@@ -221,7 +209,6 @@ export class LogIndex implements FeedConsumer {
     this.#tails = [];
     this.#tail = undefined;
     this.#warm = new Map();
-    this.#texts = new Set();
   }
 
   /** How many of the oldest checkpoints are kept no longer, once another one is added. */
@@ -255,34 +242,34 @@ export class LogIndex implements FeedConsumer {
   }
 
   /** The rows of a run of entries within one block. Returns the index behind them. */
-  #putRun(batch: LevelBatch, number: number, first: number, run: ReadRun, batchEntries: number): number {
-    const small = batchEntries < SMALL_BATCH;
-    for (const { value, id, places } of run.postings) {
-      const prefix = rowKey(FAMILY.posting, number, kindNumber(value.kind), id);
-      this.#putPostings(batch, prefix, first, places, small);
-      if (value.form === 0) this.#putText(batch, number, value, id);
-    }
+  #putRun(batch: LevelBatch, number: number, first: number, run: Uint8Array, small: boolean): number {
+    let block = readRun(
+      run,
+      (key, places) => this.#putPostings(batch, number, key, first, places, small),
+      (key, text) => batch.put(rowKey(FAMILY.value, number, key), text),
+    );
     const start = first - (first % BLOCK);
-    let block = run.block;
-    if (first > start) {
-      // The block had some entries before. This happens at most once a batch.
-      const [head, rest] = [new Block(this.#tail!), new Block(run.block)];
-      const keys = [head, rest].flatMap((part) =>
-        Array.from({ length: part.entries }, (_, place) => part.keysOf(place)),
-      );
-      block = encodeBlock(keys).block;
-    }
+    // The block had some entries before. This happens at most once a batch.
+    if (first > start) block = joinBlocks(this.#tail!, block);
     batch.put(blockKey(number, start), block);
-    const entries = new VarintReader(block).next();
-    this.#tail = entries < BLOCK ? block : undefined;
+    const entries = blockEntries(block);
+    this.#tail = entries < BLOCK ? Buffer.from(block) : undefined;
     return start + entries;
   }
 
-  #putPostings(batch: LevelBatch, prefix: Buffer, first: number, places: Uint8Array, small: boolean): void {
-    const name = prefix.toString('latin1');
+  #putPostings(
+    batch: LevelBatch,
+    number: number,
+    value: Uint8Array,
+    first: number,
+    places: Uint8Array,
+    small: boolean,
+  ): void {
+    const key = postingKey(number, value, first + places[0]!);
+    const name = key.toString('latin1', 1, 3 + value.length);
     let row = this.#warm.get(name);
     if (row === undefined && places.length === 1 && !small) {
-      batch.put(Buffer.concat([prefix, numberKey(first + places[0]!)]), EMPTY);
+      batch.put(key, EMPTY);
       return;
     }
     let put: WarmRow | undefined;
@@ -290,9 +277,8 @@ export class LogIndex implements FeedConsumer {
       const index = first + place;
       if (row === undefined || row.count === ROW_POSTINGS) {
         if (put !== undefined) batch.put(put.key, put.value.subarray(0, put.length));
-        // Less than 2^53 takes eight bytes.
         row = {
-          key: Buffer.concat([prefix, numberKey(index)]),
+          key: postingKey(number, value, index),
           value: Buffer.allocUnsafe(64),
           length: 0,
           count: 1,
@@ -311,22 +297,11 @@ export class LogIndex implements FeedConsumer {
     this.#warm.set(name, put!);
   }
 
-  /** The row of a text that can be found by its beginning. */
-  #putText(batch: LevelBatch, number: number, { kind, bytes }: PackedValue, id: Uint8Array): void {
-    const name = `${Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('latin1')} ${kind}`;
-    if (this.#texts.has(name)) return;
-    this.#texts.add(name);
-    const short = bytes.length <= MAX_TEXT_KEY;
-    const key = short ? [bytes] : [bytes.subarray(0, MAX_TEXT_KEY), id];
-    batch.put(rowKey(FAMILY.value, number, kindNumber(kind), ...key), short ? EMPTY : bytes);
-  }
-
   #cool(): void {
     for (const name of this.#warm.keys()) {
       if (this.#warm.size <= WARM) break;
       this.#warm.delete(name);
     }
-    if (this.#texts.size > 4 * WARM) this.#texts = new Set();
   }
 
   async #need(key: Buffer): Promise<Uint8Array> {
@@ -338,6 +313,7 @@ export class LogIndex implements FeedConsumer {
 
 const EMPTY = Buffer.alloc(0);
 
+/** A varint of an index takes up to seven bytes. */
 function grown(row: WarmRow): WarmRow {
   if (row.length + 8 <= row.value.length) return row;
   const value = Buffer.allocUnsafe(4 * row.value.length);
@@ -385,6 +361,16 @@ export function tileKey(log: number, level: number, index: number): Buffer {
 
 export function blockKey(log: number, first: number): Buffer {
   return rowKey(FAMILY.block, log, numberKey(first));
+}
+
+/** `p ‖ log ‖ value ‖ first index`. */
+function postingKey(log: number, value: Uint8Array, first: number): Buffer {
+  const key = Buffer.allocUnsafe(9 + value.length);
+  key[0] = FAMILY.posting;
+  key.writeUInt16BE(log, 1);
+  key.set(value, 3);
+  key.writeUIntBE(first, 3 + value.length, 6);
+  return key;
 }
 
 function headKey(log: number, size: number): Buffer {

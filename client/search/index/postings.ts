@@ -4,14 +4,13 @@ import type { SearchOrder } from '../types.ts';
 import type { IndexStore } from './index-store.ts';
 import {
   FAMILY,
-  kindNumber,
   lastNumber,
   MAX_NUMBER,
   numberKey,
   type PackedValue,
   rowKey,
   VarintReader,
-  valueId,
+  valueKey,
 } from './layout.ts';
 import type { Work } from './work.ts';
 
@@ -41,7 +40,7 @@ export class PostingStream implements IndexStream {
 
   constructor(store: IndexStore, log: number, value: PackedValue, order: SearchOrder, work: Work) {
     this.#store = store;
-    this.#prefix = rowKey(FAMILY.posting, log, kindNumber(value.kind), valueId(value));
+    this.#prefix = rowKey(FAMILY.posting, log, valueKey(value));
     this.#ascending = order === 'ascending';
     this.#work = work;
   }
