@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 import { reporting } from '../support/report.ts';
 import { DEADLINE_MS } from '../support/until.ts';
 
-/** `npm run test:crash`: a log is killed a hundred times unless STELE_CRASH_ROUNDS says otherwise, a witness and a monitor fifty times, a ceremony at each step. */
+/** `npm run test:crash`: a log is killed a hundred times unless STELE_CRASH_ROUNDS says otherwise, a witness and a monitor fifty times, a plain index a hundred times, a ceremony at each step. */
 export default defineConfig({
   test: {
     ...reporting(),
@@ -12,6 +12,7 @@ export default defineConfig({
       'test/fault/hostile-log.test.ts',
       'test/witness/kill.test.ts',
       'test/client/monitor/kill.test.ts',
+      'test/client/search/index/kill.test.ts',
       'test/server/shards/kill.test.ts',
       'test/client/cli/ceremony/kill.test.ts',
     ],
@@ -21,6 +22,7 @@ export default defineConfig({
       STELE_SHARD_KILLS: process.env.STELE_SHARD_KILLS ?? '1000',
       STELE_CEREMONY_KILLS: process.env.STELE_CEREMONY_KILLS ?? 'all',
       STELE_MONITOR_KILLS: process.env.STELE_MONITOR_KILLS ?? '50',
+      STELE_INDEX_KILLS: process.env.STELE_INDEX_KILLS ?? '100',
     },
     // One after the other: each loads the machine.
     fileParallelism: false,
