@@ -1,4 +1,4 @@
-/** Two commands that try a new log, to be pasted into another terminal. */
+/** The commands that try a new log, to be pasted into another terminal. */
 import { existsSync } from 'node:fs';
 import { calledAs, shellWord } from './called-as.ts';
 
@@ -8,11 +8,12 @@ const SAMPLES = ['docs/operation.md', 'package.json'];
 /**
  * @param policy file of the trust policy, where the log has witnesses
  * @param raw the log takes opaque entries alone
+ * @param index URL of an index of the log, where there is one
  */
 export function tryIt(
   url: string,
   vkey: string,
-  { policy, raw = false }: { policy?: string; raw?: boolean } = {},
+  { policy, raw = false, index }: { policy?: string; raw?: boolean; index?: string | undefined } = {},
 ): string[] {
   const file = SAMPLES.find((name) => existsSync(name)) ?? 'FILE';
   const trust = policy === undefined ? `--log-key ${shellWord(vkey)}` : `--policy ${shellWord(policy)}`;
@@ -25,9 +26,10 @@ export function tryIt(
     ];
   }
   return [
-    'Sign a file and log it, then check the proof:',
+    `Sign a file and log it, then check the proof${index === undefined ? '' : ', and find it'}:`,
     `  ${calledAs()} sign ${file} --log ${url} --log-key ${shellWord(vkey)}`,
     `  ${calledAs()} verify ${file} --key ${file}.pub.pem ${trust}`,
+    ...(index === undefined ? [] : [`  ${calledAs()} search --index ${index} --digest ${file} ${trust}`]),
     '',
   ];
 }

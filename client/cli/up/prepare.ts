@@ -217,7 +217,7 @@ const [LOWEST_PORT, HIGHEST_PORT] = [10_240, 32_767];
 const PORT_TRIES = 100;
 
 /** Ports that were free a moment ago. @throws the error of `listen` */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers: Server[] = [];
   try {
     for (let tries = 1; servers.length < count; tries++) {

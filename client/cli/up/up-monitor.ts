@@ -1,13 +1,13 @@
 /**
  * The configuration of the monitor of `stele up --monitor`: monitor.yaml in the log's data directory, made once for its
- * owner to change. The ports of the log and its witnesses may change at each start. The part with the ports stands
- * between two marker lines, and each start writes that part anew while the markers are there.
+ * owner to change. Each start writes the part with the ports anew (own-part.ts).
  */
 import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { loadMonitorConfig } from '../../monitor/config/load-monitor.ts';
 import { StateStore } from '../../monitor/store/state-store.ts';
+import { ownPart, PART_END, quoted, refreshed } from './own-part.ts';
 
 /** The processes of `stele up` that the monitor watches. */
 export interface Watched {
@@ -25,8 +25,6 @@ export interface PreparedMonitor {
   readonly fresh: boolean;
 }
 
-const BEGIN = '# --- written at each start of `stele up`; remove this line to write it yourself ---';
-const END = '# --- end of what is written at each start ---';
 const MAX_FILE = 1024 * 1024;
 const STATE = 'monitor-state';
 
@@ -42,7 +40,7 @@ export async function prepareMonitor(data: string, watched: Watched, metricsPort
   const before = bytes === undefined ? undefined : decodeUtf8(bytes);
   // The empty state comes first. If the monitor ends before its first round, the next start sees that there was none.
   if (before === undefined) await makeState(join(data, STATE));
-  const text = before === undefined ? example(watched, metricsPort) : refreshed(before, watched);
+  const text = before === undefined ? example(watched, metricsPort) : refreshed(before, ours(watched));
   if (text !== before) await writeFileDurable(file, encodeUtf8(text), { mode: 0o644 });
   return { file, fresh: before === undefined || (await hasNotBegun(file)) };
 }
@@ -71,26 +69,15 @@ async function hasNotBegun(file: string): Promise<boolean> {
   }
 }
 
-/** The file with a new part between the two markers; unchanged where the markers are not there. */
-export function refreshed(text: string, watched: Watched): string {
-  const begin = text.indexOf(`${BEGIN}\n`);
-  const end = text.indexOf(`${END}\n`);
-  return begin < 0 || end < begin ? text : text.slice(0, begin) + ours(watched) + text.slice(end);
-}
-
-/** JSON strings are YAML strings, whatever is in them. */
-const quoted = (text: string) => JSON.stringify(text);
-
 function ours({ url, verifierKeys, witnesses }: Watched): string {
-  return `${BEGIN}
-logs:
+  return ownPart(`logs:
   - url: ${quoted(url)}
     keys: [${verifierKeys.map(quoted).join(', ')}]
     # Each checkpoint must have the cosignatures that this policy requires.
     policy: trust/policy
     # What the witnesses have seen is compared with what the log shows here.
     peers: [${witnesses.map(quoted).join(', ')}]
-`;
+`);
 }
 
 function example(watched: Watched, metricsPort: number): string {
@@ -100,7 +87,7 @@ function example(watched: Watched, metricsPort: number): string {
 # How far each log was read, and alerts that are not delivered yet. Keep it: without it the monitor has to begin anew.
 state: ${STATE}
 
-${ours(watched)}${END}
+${ours(watched)}${PART_END}
 
 # A log on this machine may be polled often, and somebody else's may not. Without these two lines the poll is every 10 s.
 poll: 1s

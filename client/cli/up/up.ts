@@ -25,6 +25,14 @@ import {
   WITNESSES,
   writeTrust,
 } from './prepare.ts';
+import {
+  explorerDir,
+  type IndexPorts,
+  indexAddresses,
+  prepareIndex,
+  type ShownLog,
+  writeUpExplorer,
+} from './up-index.ts';
 import { checkUpTrust, publishUpTrust, type UpTrust, upTrustDir, upTrustKey } from './up-trust.ts';
 
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
@@ -43,10 +51,15 @@ const RENEW_MS = 12 * 3_600_000;
 /** A refresh that is cut off goes on at the next start. */
 const REFRESHER_GRACE_MS = 10_000;
 const METRICS_PORT = 9464;
+/** Of the index; the one after it is its operator's. */
+const INDEX_PORT = 3400;
+/** An index keeps what it has read; the next start goes on from there. */
+const INDEX_GRACE_MS = 10_000;
 
 const HELP = `
 Every setting of \`stele serve\` is taken too, as a flag, in the file or in a STELE_… variable, and goes to the log.
-With --monitor a monitor follows the log and compares it with what the witnesses saw. Its configuration is monitor.yaml in
+An index follows the log, so that \`stele search\` and the page at /explorer/ find entries; its configuration is index.yaml in the data
+directory. With --monitor a monitor follows the log and compares it with what the witnesses saw. Its configuration is monitor.yaml in
 the data directory, made at the first start, or FILE.
 A process that dies is started again. SIGTERM or SIGINT ends all in order; a second one ends them at once.
 
@@ -75,8 +88,17 @@ interface RunningMonitor extends MonitorAnnounced {
   readonly config: string;
 }
 
+/** Of the index, for the output. */
+interface RunningIndex {
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly config: string;
+}
+
 interface UpOptions {
   readonly witnessPort: number;
+  readonly index: boolean;
+  readonly indexPort: number;
   readonly monitor?: string | true;
   readonly json?: boolean;
 }
@@ -86,6 +108,13 @@ export async function upCommand(): Promise<Command> {
   const command = new Command('up').description('Run a log with three witnesses on this machine, to see how it works');
   return addSettings(command, server, SHOWN)
     .option('--witness-port <n>', `first of the witnesses' ${WITNESSES} ports; 0 takes free ones`, port, FIRST_PORT)
+    .option(
+      '--index-port <n>',
+      'port of the index, with that of its operator behind it; 0 takes free ones',
+      port,
+      INDEX_PORT,
+    )
+    .option('--no-index', 'run no index, so that nothing can be searched')
     .option('--monitor [file]', 'run a monitor too')
     .option('--json', 'print what was started as JSON')
     .addHelpText('after', HELP)
@@ -110,10 +139,14 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   // Those who have a repository of their own name it in the configuration.
   const repository = config.trust.directory === undefined ? upTrustDir(config.data) : undefined;
   const served = repository === undefined ? [] : ['--trust-directory', repository];
-  const own = ['--origin', origin, '--policy', prepared.policy, ...served, ...format];
+  // Those who have a page of their own name it in the configuration.
+  const shows = config.explorer.directory === undefined;
+  const page = shows ? ['--explorer-directory', explorerDir(config.data)] : [];
+  const own = ['--origin', origin, '--policy', prepared.policy, ...served, ...page, ...format];
   const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), ...own]);
   const all: Pick<Child<unknown>, 'kill' | 'reload'>[] = [log, ...witnesses];
   let monitor: Child<MonitorAnnounced> | undefined;
+  let index: Child<Omit<RunningIndex, 'config'>> | undefined;
   let refresher: Child<unknown> | undefined;
   let renewing: NodeJS.Timeout | undefined;
   const stopping = stopSignals((status) => {
@@ -157,6 +190,15 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
         });
       }, RENEW_MS);
     }
+    const shown = shownLogs(announced, shards);
+    let indexed: RunningIndex | undefined;
+    if (options.index) {
+      const file = await prepareIndex(config.data, shown, indexPorts(options));
+      index = child('index', ['index', '--config', file]);
+      all.push(index);
+      indexed = { ...(await Promise.race([index.start(), early])), config: file };
+    }
+    if (shows) await writeUpExplorer(config.data, shown, trust.dir, indexed?.url);
     let monitored: RunningMonitor | undefined;
     if (options.monitor !== undefined) {
       const { file, args } = await monitorArgs(options.monitor, config.data, announced, prepared, options.witnessPort);
@@ -165,7 +207,12 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
       monitored = { config: file, ...(await Promise.race([monitor.start(), early])) };
     }
     const pids = witnesses.map(({ pid }) => pid);
-    announce(options.json, announced, prepared, trust.dir, published, pids, config, monitored);
+    const explorer = shows ? `${announced.publicUrl ?? announced.url}/explorer/` : undefined;
+    announce(options.json, announced, prepared, trust.dir, published, pids, config, {
+      monitor: monitored,
+      index: indexed,
+      explorer,
+    });
     onHangUp(() => {
       for (const one of all) one.reload();
     });
@@ -174,6 +221,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     clearInterval(renewing);
     // The monitor first: it would report the others as gone.
     await monitor?.stop(MONITOR_GRACE_MS);
+    await index?.stop(INDEX_GRACE_MS);
     await refresher?.stop(REFRESHER_GRACE_MS);
     // The log before its witnesses: it needs them for its last publication.
     await log.stop(LOG_GRACE_MS);
@@ -212,15 +260,17 @@ async function shardsOf(
 /** Checks what the log does not: the ports and the keys of the witnesses, and the monitor's configuration. */
 async function checkParts(
   { data, listen, admin, trust }: ReturnType<ServerMain['loadConfig']>,
-  { witnessPort, monitor }: UpOptions,
+  options: UpOptions,
 ): Promise<void> {
+  const { witnessPort, monitor } = options;
   const host = '127.0.0.1';
   const taken = witnessPort === 0 ? [] : Array.from({ length: WITNESSES }, (_, i) => witnessPort + i);
   const witnesses = taken.map((port) => ['--witness-port', { host, port }] as const);
   // All at once: no two of them may be the same.
   const ports = [['listen', listen] as const, ['admin', admin] as const, ...witnesses];
   const metrics = monitor === undefined ? undefined : await metricsOf(data, monitor, witnessPort);
-  await tryPorts(metrics === undefined ? ports : [...ports, ['metrics', metrics]]);
+  const index = options.index ? await indexAddresses(data, indexPorts(options)) : [];
+  await tryPorts([...ports, ...index, ...(metrics === undefined ? [] : [['metrics', metrics] as const])]);
   await checkWitnesses(data);
   if (trust.directory === undefined) await checkUpTrust(upTrustDir(data));
 }
@@ -231,6 +281,19 @@ async function metricsOf(data: string, given: string | true, witnessPort: number
   if (given !== true) return loadMonitorConfig(resolve(given)).metrics;
   if (await isThere(join(data, 'monitor.yaml'))) return undefined;
   return witnessPort === 0 ? undefined : { host: '127.0.0.1', port: METRICS_PORT };
+}
+
+/** With free ports for the witnesses, an index whose port nobody has named gets free ones too. */
+function indexPorts({ indexPort, witnessPort }: UpOptions): IndexPorts {
+  if (indexPort === 0 || (witnessPort === 0 && indexPort === INDEX_PORT)) return { listen: 0, admin: 0 };
+  return { listen: indexPort, admin: indexPort + 1 };
+}
+
+/** The log, or all of its shards that have begun. */
+function shownLogs({ origin, url, verifierKeys }: LogAnnounced, shards: readonly ShardInfo[]): ShownLog[] {
+  const begun = shards.filter(({ status }) => status !== 'prepared');
+  if (begun.length <= 1) return [{ origin, url, verifierKeys }];
+  return begun.map((shard) => ({ origin: shard.origin, url: shard.url!, verifierKeys: shard.verifierKeys }));
 }
 
 function child<T>(name: string, args: readonly string[]): Child<T> {
@@ -271,6 +334,13 @@ function flagsOf(command: Command, server: ServerMain): string[] {
   });
 }
 
+interface BesideLog {
+  readonly monitor: RunningMonitor | undefined;
+  readonly index: RunningIndex | undefined;
+  /** URL of the page. */
+  readonly explorer: string | undefined;
+}
+
 function announce(
   json: boolean | undefined,
   { url, publicUrl, adminUrl, origin, verifierKeys, size, status }: LogAnnounced,
@@ -279,7 +349,7 @@ function announce(
   repository: UpTrust | undefined,
   pids: readonly (number | undefined)[],
   { data, entries }: { readonly data: string; readonly entries: 'signed' | 'raw' },
-  monitor: RunningMonitor | undefined,
+  { monitor, index, explorer }: BesideLog,
 ): void {
   const { witnesses } = prepared;
   const [vkey = ''] = verifierKeys;
@@ -298,6 +368,8 @@ function announce(
       witnesses: shown,
       trust,
       ...(repository && { trustRepository: repositoryJson(repository, publicUrl ?? url) }),
+      ...(index && { index }),
+      ...(explorer !== undefined && { explorer }),
       ...(monitor && { monitor }),
     },
     [
@@ -308,6 +380,8 @@ function announce(
       ...witnesses.map(({ name, url }, at) => `  ${name}  ${url}  process ${pids[at]}`),
       `What others need, also for cosign and sigstore-js: ${trust}`,
       ...(repository ? repositoryLines(repository, publicUrl ?? url, raw) : []),
+      ...(index ? [`An index of its entries, which ${calledAs()} search asks: ${index.url}`] : []),
+      ...(explorer === undefined ? [] : [`See the log, and check it in the browser: ${explorer}`]),
       ...(monitor
         ? [`A monitor follows the log by ${monitor.config}${monitor.metrics ? `; metrics: ${monitor.metrics}` : ''}`]
         : []),
@@ -318,7 +392,7 @@ function announce(
       `${prepared.policy}, and start the log with it: ${calledAs()} serve --data ${shellWord(data)} --policy COPY`,
       '',
       ...(status === 'open'
-        ? tryIt(publicUrl ?? url, vkey, { policy: relative('.', join(trust, 'policy')), raw })
+        ? tryIt(publicUrl ?? url, vkey, { policy: relative('.', join(trust, 'policy')), raw, index: index?.url })
         : []),
     ],
   );

@@ -28,6 +28,8 @@ interface Up {
     readonly data: string;
   }[];
   readonly trust: string;
+  readonly index?: { readonly url: string; readonly adminUrl: string; readonly config: string };
+  readonly explorer?: string;
   readonly trustRepository?: {
     readonly url: string;
     readonly directory: string;
@@ -240,9 +242,60 @@ describe('stele up', () => {
     expect(Object.keys(targets).sort()).toEqual(['localhost.vkey', 'log.vkey', 'monitor.yaml', 'policy']);
   });
 
+  it('has an index that finds and proves what was signed, also after it died and was started again', async () => {
+    const started = await up();
+    const { url } = started.index!;
+    await sign(started, 'one');
+    const search = async (name: string) => {
+      const policy = join(started.trust, 'policy');
+      const args = ['search', '--index', url, '--digest', join(dir.path, name), '--policy', policy, '--json'];
+      const { code, stdout } = await stele(args);
+      const found = JSON.parse(stdout) as { hits?: { ok: boolean; index: number }[] };
+      return code === 0 && found.hits!.length === 1 && found.hits![0];
+    };
+    expect(await until(() => search('one'))).toMatchObject({ ok: true, index: 0 });
+
+    const data = join(dir.path, 'data', 'index');
+    const killed = await pidOf(data);
+    process.kill(killed, 'SIGKILL');
+    await sign(started, 'two');
+    expect(await until(() => search('two'))).toMatchObject({ ok: true, index: 1 });
+  });
+
+  it('shows the log and its index on the page at /explorer/', async () => {
+    const started = await up();
+    expect(started.explorer).toBe(`${started.url}/explorer/`);
+    const page = await fetch(started.explorer!);
+    expect([page.status, page.headers.get('content-security-policy')]).toEqual([
+      200,
+      expect.stringContaining(started.index!.url),
+    ]);
+    const { logs } = JSON.parse(await (await fetch(`${started.explorer}explorer.json`)).text());
+    expect(logs).toEqual([
+      expect.objectContaining({
+        origin: 'localhost',
+        url: '../',
+        index: started.index!.url,
+        keys: started.verifierKeys,
+      }),
+    ]);
+  });
+
+  it('runs no index with --no-index, and says nothing of one to the page', async () => {
+    const started = await up('--no-index');
+    expect(started.index).toBeUndefined();
+    expect(existsSync(join(dir.path, 'data', 'index.yaml'))).toBe(false);
+    const { logs } = JSON.parse(await (await fetch(`${started.explorer}explorer.json`)).text());
+    expect(logs[0]).not.toHaveProperty('index');
+  });
+
   it('leaves nothing running when it is killed', async () => {
     const started = await up();
-    const pids = await Promise.all([join(dir.path, 'data'), ...started.witnesses.map(({ data }) => data)].map(pidOf));
+    const pids = await Promise.all(
+      [join(dir.path, 'data'), join(dir.path, 'data', 'index'), ...started.witnesses.map(({ data }) => data)].map(
+        pidOf,
+      ),
+    );
     running[0]!.child.kill('SIGKILL');
     await until(async () => pids.every((pid) => !alive(pid)));
   });

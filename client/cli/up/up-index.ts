@@ -1,0 +1,131 @@
+/**
+ * The index of `stele up`, and the page that shows the log: index.yaml and explorer/ in the log's data directory. Each start writes
+ * the part of index.yaml that names the logs anew (own-part.ts), and explorer.json as a whole.
+ */
+import { join } from 'node:path';
+import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
+import { readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
+import type { Address } from '../../../merkle/runtime/service/ports.ts';
+import { ownPart, PART_END, quoted, refreshed } from './own-part.ts';
+import { freePorts } from './prepare.ts';
+
+const MAX_FILE = 1024 * 1024;
+
+/** A log of `stele up`, or one of its shards. */
+export interface ShownLog {
+  readonly origin: string;
+  readonly url: string;
+  readonly verifierKeys: readonly string[];
+}
+
+export interface IndexPorts {
+  readonly listen: number;
+  readonly admin: number;
+}
+
+export function indexFile(data: string): string {
+  return join(data, 'index.yaml');
+}
+
+/**
+ * Where the index will listen, as far as that is known: the ports of the command, or those of a file whose owner writes them.
+ * @throws what `loadIndexConfig` throws for such a file
+ */
+export async function indexAddresses(
+  data: string,
+  ports: IndexPorts,
+): Promise<readonly (readonly [string, Address])[]> {
+  const file = indexFile(data);
+  const bytes = await readFileIfThere(file, MAX_FILE);
+  const text = bytes === undefined ? undefined : decodeUtf8(bytes);
+  if (text === undefined || refreshed(text, '') !== text) {
+    if (ports.listen === 0) return [];
+    const host = '127.0.0.1';
+    return [ports.listen, ports.admin].map((port) => ['--index-port', { host, port }] as const);
+  }
+  const { loadIndexConfig } = await import('../../search/index-config.ts');
+  const { listen, admin } = loadIndexConfig(file);
+  return [
+    ['index.yaml: listen', listen],
+    ['index.yaml: admin', admin],
+  ];
+}
+
+/** Makes or brings up to date `<data>/index.yaml`. @throws RuntimeError `file` */
+export async function prepareIndex(data: string, logs: readonly ShownLog[], ports: IndexPorts): Promise<string> {
+  const file = indexFile(data);
+  const bytes = await readFileIfThere(file, MAX_FILE);
+  const before = bytes === undefined ? undefined : decodeUtf8(bytes);
+  const part = ours(logs, await usable(ports));
+  const text = before === undefined ? example(part) : refreshed(before, part);
+  if (text !== before) await writeFileDurable(file, encodeUtf8(text), { mode: 0o644 });
+  return file;
+}
+
+/** An index that dies has to come back at the same address, so it gets no port 0. */
+async function usable({ listen, admin }: IndexPorts): Promise<IndexPorts> {
+  if (listen !== 0) return { listen, admin };
+  const [first, second] = (await freePorts(2)) as [number, number];
+  return { listen: first, admin: second };
+}
+
+function ours(logs: readonly ShownLog[], { listen, admin }: IndexPorts): string {
+  const entries = logs.map(
+    ({ url, verifierKeys }) => `  - url: ${quoted(url)}
+    keys: [${verifierKeys.map(quoted).join(', ')}]
+    # Each checkpoint must have the cosignatures that this policy requires.
+    policy: trust/policy
+`,
+  );
+  return ownPart(`listen: { port: ${listen} }
+admin: { port: ${admin} }
+logs:
+${entries.join('')}`);
+}
+
+function example(part: string): string {
+  return `# What the index of \`stele up\` follows. Made once: change it as you like, and start \`stele up\` again. Relative paths are
+# relative to this file. docs/search.md says what an index is.
+
+# All of it can be built again: stele index rebuild --config index.yaml
+data: index
+
+${part}${PART_END}
+
+# A log on this machine may be polled often, and somebody else's may not.
+poll: 1s
+`;
+}
+
+export function explorerDir(data: string): string {
+  return join(data, 'explorer');
+}
+
+/**
+ * Writes the page with its `explorer.json` into `<data>/explorer`.
+ *
+ * @param trust the directory of the files for others
+ * @param index URL, where there is an index
+ */
+export async function writeUpExplorer(
+  data: string,
+  logs: readonly ShownLog[],
+  trust: string,
+  index: string | undefined,
+): Promise<void> {
+  const { formatExplorerConfig, writeExplorer } = await import('../../explorer/write-explorer.ts');
+  const policy = await readFileIfThere(join(trust, 'policy'), MAX_FILE);
+  const root = await readFileIfThere(join(trust, 'trusted_root.json'), MAX_FILE);
+  const config = formatExplorerConfig(
+    logs.map(({ origin, url, verifierKeys }) => ({
+      origin,
+      // The log serves the page: whatever the address is by which it was opened, the log is there.
+      url: logs.length === 1 ? '../' : url,
+      keys: verifierKeys,
+      ...(policy && { policy: decodeUtf8(policy) }),
+      ...(index !== undefined && { index }),
+      ...(root && { trustedRoot: JSON.parse(decodeUtf8(root)) as object }),
+    })),
+  );
+  await writeExplorer(explorerDir(data), encodeUtf8(config));
+}
