@@ -66,6 +66,8 @@ export interface Bed {
   /** The log of this bed, as explorer.json has it. */
   readonly log: ExplorerFileLog;
   readonly browser: Browser;
+  /** How the browser is started, for a test that needs one of its own. */
+  readonly launch: { readonly executablePath: string; readonly args: string[] };
   /** A directory for files of the test. */
   readonly dir: string;
   /** Replaces explorer.json: logs, or a text as it is. */
@@ -90,7 +92,8 @@ export async function startBed({ witnesses: count = 2, entries = 3, args = [] }:
   await writeExplorer(at('explorer'), encodeUtf8(formatExplorerConfig([log])));
   const own = ['--key-file', at('log.pem'), '--policy', at('policy'), '--explorer-directory', at('explorer')];
   const server = await startServer(at('data'), { args: [...own, ...args] });
-  const browser = await chromium.launch({ executablePath: executablePath!, args: ['--no-sandbox'] });
+  const launch = { executablePath: executablePath!, args: ['--no-sandbox'] };
+  const browser = await chromium.launch(launch);
   const bed: Bed = {
     server,
     url: `${server.url}/explorer/`,
@@ -98,6 +101,7 @@ export async function startBed({ witnesses: count = 2, entries = 3, args = [] }:
     witnesses,
     log,
     browser,
+    launch,
     dir,
     configure: async (logs) => {
       const text = typeof logs === 'string' ? logs : formatExplorerConfig(logs);

@@ -7,6 +7,11 @@ import type { TaskContext } from './protocol.ts';
 export const TASKS = {
   lookAtLog: async (input: import('./look-at-log.ts').LookInput, context: TaskContext) =>
     await (await import('./look-at-log.ts')).lookAtLog(input, context),
+  forgetLog: async (input: import('./look-at-log.ts').LookInput) => (await import('./look-at-log.ts')).forgetLog(input),
+  lookAround: async (
+    input: { readonly log: import('../../../merkle/explorer-config.ts').ExplorerLog },
+    context: TaskContext,
+  ) => await (await import('./look-around.ts')).lookAround(input, context),
   compareCheckpoints: async (input: import('./compare-checkpoints.ts').CompareInput, context: TaskContext) =>
     await (await import('./compare-checkpoints.ts')).compareCheckpoints(input, context),
   showEntry: async (input: import('./show-entry.ts').EntryInput, context: TaskContext) =>
