@@ -181,7 +181,8 @@ export const WitnessSchema = Type.Object({
   log: Type.Object(logSettings()),
 });
 
-type Decoded = StaticDecode<typeof WitnessSchema>;
+/** What the schema decodes to. */
+export type Decoded = StaticDecode<typeof WitnessSchema>;
 
 /** Durations in milliseconds, sizes in bytes, paths absolute. Frozen at every depth. */
 export type Config = DeepReadonly<
@@ -206,6 +207,11 @@ export const SETTINGS = settingsOf(WitnessSchema, PREFIX);
 /** The configuration of one start. @throws RuntimeError `config` naming every setting that is unknown or wrong. */
 export function loadConfig(options: LoadOptions = {}): Config {
   const { decoded } = readSettings<Decoded>({ schema: WitnessSchema, prefix: PREFIX, docs: DOCS }, options);
+  return configOf(decoded);
+}
+
+/** Checks the rules between settings. @throws RuntimeError `config` */
+export function configOf(decoded: Decoded): Config {
   const { key, mldsaKey, logs, tls, identity, ...rest } = decoded;
   const problems: string[] = [];
   const own = ownKey(rest.data, key, problems);

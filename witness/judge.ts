@@ -14,6 +14,8 @@ export interface Doubt {
 }
 
 export interface Judge {
+  /** Verifier keys of the log that is cosigned. */
+  readonly logs: readonly string[];
   /**
    * Resolves with undefined where the checkpoint may be cosigned. It waits for a while where it cannot tell yet. A rejection
    * refuses the checkpoint.

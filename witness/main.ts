@@ -19,7 +19,7 @@ import { Poller } from './poll.ts';
 import { witnessReloads } from './reload.ts';
 
 export { addLog, checkEvidence, disableLog, type EvidenceReport, listKnownLogs } from './commands.ts';
-export { type Config, loadConfig, SETTINGS } from './config.ts';
+export { type Config, configOf, type Decoded, loadConfig, SETTINGS, WitnessSchema } from './config.ts';
 export type { Judge } from './judge.ts';
 export type { Listing } from './listing.ts';
 
@@ -44,6 +44,8 @@ export interface WitnessServer {
   /** Rejects where the witness cannot go on. The process should then end with an error. */
   readonly failed: Promise<never>;
   readonly logger: Logger;
+  /** Reaches others as the configuration says (`outgoing`); undefined where it says nothing. */
+  readonly fetch: typeof fetch | undefined;
   /** Reads the list of logs and the limits anew. Never rejects: what is wrong is logged, and stays an alarm. */
   reload(): Promise<void>;
   /** Takes no new requests, answers those under way, and closes. */
@@ -97,6 +99,7 @@ export async function serveWitness({
   }).catch(ending);
   const { witness, logs, store, metrics, live, lock, adminToken, name, verifierKeys } = opened;
   try {
+    for (const vkey of judge?.logs ?? []) await logs.add(vkey);
     const app = createApp(witness, live, { ...config, name, tls: tls?.pair, gate }, metrics, logger);
     tls?.serve(app.server);
     if (tls !== undefined) metrics.certificateEnd = () => Date.parse(tls.facts.notAfter) / 1000;
@@ -137,6 +140,7 @@ export async function serveWitness({
       logs: logs.count,
       failed,
       logger,
+      fetch,
       reload: () => used.request(),
       close: async () => {
         await used.close();

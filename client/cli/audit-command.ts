@@ -34,6 +34,10 @@ interface AuditCommandOptions extends TrustOptions, TlsOptions {
   readonly signatures?: boolean;
   readonly state?: string;
   readonly newOnly?: boolean;
+  readonly index?: string;
+  readonly indexKey?: string;
+  readonly indexPolicy?: string;
+  readonly checkpointsOnly?: boolean;
   readonly threads?: string;
   readonly timeout: string;
   readonly json?: boolean;
@@ -53,12 +57,16 @@ before. Keep the file: it holds the checkpoints. Where the log shows a smaller t
 Exit status: 0 everything holds, 1 something does not, 2 the audit could not be made (or what the log shows is stale: the
 beginning of the tree that it has shown before), 130 interrupted.
 
+With --index the map of a verifiable index is rebuilt from the log, and compared with each leaf of the output log (docs/index.md):
+the first wrong one is named. --state is a directory then, in which an audit goes on where an earlier one ended.
+
 Examples:
   stele audit --state audits
   stele audit https://log.example.com --log-key 'log.example.com+1a2b3c4d+AbCd…' --state log.example.com.audit
   stele audit https://log.example.com --policy trust/policy --signatures
   stele audit log.example.com --monitor-config monitor_config.json --log-key 'log.example.com+1a2b3c4d+AbCd…'
-  stele audit /srv/export --json`;
+  stele audit /srv/export --json
+  stele audit https://log.example.com --policy log.policy --index https://output.example.com --index-policy output.policy`;
 
 export function auditCommand(): Command {
   const command = new Command('audit')
@@ -74,6 +82,10 @@ export function auditCommand(): Command {
     .option('--signatures', 'check the signature in every entry too (hashedrekord 0.0.2)')
     .option('--state <path>', 'file that remembers checkpoints and how far the audit came')
     .option('--new-only', 'with --state: check only what is new since the last audit that came to its end')
+    .option('--index <url|dir>', 'audit a verifiable index of the log: where its output log is')
+    .option('--index-key <vkey>', 'verifier key of the output log, or a file with it')
+    .option('--index-policy <path>', 'trust policy of the output log: it must have signed, its witnesses cosigned')
+    .option('--checkpoints-only', 'with --index: compare the checkpoints in its leaves, and rebuild no map')
     .option('--threads <n>', 'threads that hash (default: one for each processor)');
   return addTlsOptions(addTrustOptions(command))
     .option('--timeout <seconds>', 'how long one answer of the log may take', '30')
@@ -83,6 +95,11 @@ export function auditCommand(): Command {
 }
 
 async function audit(named: string | undefined, given: AuditCommandOptions): Promise<void> {
+  const { index, indexKey, indexPolicy, checkpointsOnly } = given;
+  if (index === undefined && (indexKey ?? indexPolicy ?? checkpointsOnly) !== undefined) {
+    throw usage('--index-key, --index-policy and --checkpoints-only are about the output log that --index names');
+  }
+  if (index !== undefined) return await auditIndexed(named, index, given);
   const followed = await auditTrust(named, given);
   if (named !== undefined) return await auditOne(named, given, followed);
   const origins = followedOrigins(followed);
@@ -92,6 +109,34 @@ async function audit(named: string | undefined, given: AuditCommandOptions): Pro
     await auditOne(origin, options, followed, given.json === true ? (result) => json.push(result) : undefined);
   }
   if (given.json === true) printJson({ ok: (process.exitCode ?? 0) === 0, logs: json });
+}
+
+/** `--index`: the output log of an index, with the log that it indexes. */
+async function auditIndexed(named: string | undefined, index: string, options: AuditCommandOptions): Promise<void> {
+  if (named === undefined) throw usage('name the log that is indexed, before --index');
+  const { signatures, newOnly, monitorConfig, lastCheckpoint, logKey, threads, timeout } = options;
+  if ((signatures ?? newOnly ?? monitorConfig ?? lastCheckpoint) !== undefined) {
+    throw usage('--signatures, --new-only, --monitor-config and --last-checkpoint are about a log: audit it by itself');
+  }
+  const { auditIndexOf } = await import('./audit-index-command.ts');
+  const { parseTrustPolicy } = await import('../trust/quorum.ts');
+  const stop = new AbortController();
+  void stopSignals().then(() => stop.abort());
+  const given = options.policy === undefined ? undefined : await readWhole(options.policy, MAX_POLICY, 'a policy');
+  process.exitCode = await auditIndexOf(named, {
+    index,
+    indexKey: options.indexKey,
+    indexPolicy: options.indexPolicy,
+    logKey,
+    policy: given && parseTrustPolicy(given),
+    state: options.state,
+    checkpointsOnly: options.checkpointsOnly === true,
+    threads: whole(threads ?? String(availableParallelism()), '--threads', 256),
+    timeoutMs: whole(timeout, '--timeout', 86_400) * 1000,
+    json: options.json,
+    fetch: await fetchOf(options),
+    signal: stop.signal,
+  });
 }
 
 /** @throws ClientError `usage` where nothing says what to audit; the codes of `freshTrust` */

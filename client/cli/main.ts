@@ -5,7 +5,7 @@ import { warn } from './report.ts';
 import { holdHangUps } from './signals.ts';
 
 /** Name, summary, and a function that loads the command. */
-type Entry = readonly [name: string, summary: string, load: () => Promise<Command>];
+type Entry = readonly [name: string, summary: string, load: (args: readonly string[]) => Promise<Command>];
 
 const COMMANDS: readonly Entry[] = [
   ['up', 'run a log with three witnesses here', async () => (await import('./up/up.ts')).upCommand()],
@@ -96,7 +96,10 @@ const COMMANDS: readonly Entry[] = [
   [
     'index',
     'run an index over logs, so that entries can be found',
-    async () => (await import('./index/index-command.ts')).indexCommand(),
+    async (args) =>
+      args.includes('--witness')
+        ? await (await import('./index/rebuilder-command.ts')).rebuilderCommand()
+        : (await import('./index/index-command.ts')).indexCommand(),
   ],
   [
     'completion',
@@ -117,7 +120,7 @@ export async function run(args: readonly string[]): Promise<number> {
     const program = root();
     for (const entry of COMMANDS) {
       const [name, summary, load] = entry;
-      if (entry === named) program.addCommand(strict(await load()));
+      if (entry === named) program.addCommand(strict(await load(args)));
       else program.command(name).description(summary);
     }
     return program;
@@ -138,7 +141,7 @@ function checkServers(): void {
 /** The whole tree, for completions and manual pages. */
 export async function loadAll(): Promise<Command> {
   const program = root();
-  for (const [, , load] of COMMANDS) program.addCommand(await load());
+  for (const [, , load] of COMMANDS) program.addCommand(await load([]));
   return program;
 }
 

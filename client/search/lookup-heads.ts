@@ -11,7 +11,7 @@ import { ClientError } from '../errors.ts';
 import { isConsistent } from '../tiles/tree-proofs.ts';
 import type { TreeHead } from '../tiles/types.ts';
 import { type Cosigned, quorumTime, verifyQuorum } from '../trust/quorum.ts';
-import type { LookupLog, LookupMemory, ProveLookupTree, TrustedLog } from './lookup-trust.ts';
+import type { LookupLog, LookupLogTrust, LookupMemory, ProveLookupTree } from './lookup-trust.ts';
 
 /** What a lookup claims, in the order in which it is checked. */
 export type LookupClaim =
@@ -56,7 +56,12 @@ export interface LookupHead extends TreeHead {
 }
 
 /** @throws FailedClaim */
-export function openLookupHead(log: LookupLog, trusted: TrustedLog, note: string, primitives: Primitives): LookupHead {
+export function openLookupHead(
+  log: LookupLog,
+  trusted: LookupLogTrust,
+  note: string,
+  primitives: Primitives,
+): LookupHead {
   const { origin, keys, policy } = trusted;
   const signature = log === 'input' ? 'input-signature' : 'output-signature';
   const what = `the checkpoint of the ${log} log`;

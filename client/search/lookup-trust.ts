@@ -6,7 +6,7 @@ import { ClientError } from '../errors.ts';
 import type { TreeHead } from '../tiles/types.ts';
 
 /** A log of which checkpoints are checked. */
-export interface TrustedLog {
+export interface LookupLogTrust {
   /** The first line of its checkpoints. */
   readonly origin: string;
   /** One of them must sign each checkpoint. */
@@ -17,9 +17,9 @@ export interface TrustedLog {
 
 export interface LookupTrust {
   /** The log that is indexed. */
-  readonly input: TrustedLog;
+  readonly input: LookupLogTrust;
   /** The output log of the index. */
-  readonly output: TrustedLog;
+  readonly output: LookupLogTrust;
   /**
    * The rebuilders: a policy whose `witness` lines are their keys, and whose quorum says how many must have rebuilt the index. Absent,
    * or with `quorum none`: the operator of the index is believed.

@@ -11,6 +11,7 @@ const path = `/${originHash(log.origin)}/checkpoint`;
 
 async function judged(doubt: (size: number) => Promise<Doubt | undefined>) {
   const judge = {
+    logs: [],
     judge: ({ size }: { readonly size: number }) => doubt(size),
     notReady: () => [],
     alarms: () => [],

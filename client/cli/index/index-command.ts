@@ -19,13 +19,18 @@ A configuration without logs takes those of the repository that \`stele trust us
 SIGTERM or SIGINT ends it in order: requests under way are answered first. A second one ends it at once.
 SIGHUP reads limits and TLS files anew.
 
+With --witness it is a rebuilder of a verifiable index: somebody who does not trust its operator builds the map anew, and
+cosigns what holds. It has settings of its own: stele index --witness --help.
+
 Examples:
   stele index --config index.yaml
   stele index status --config index.yaml
-  stele index rebuild --config index.yaml`;
+  stele index rebuild --config index.yaml
+  stele index --witness --config rebuilder.yaml`;
 
 export function indexCommand(): Command {
   const command = addIndexOptions(new Command('index'))
+    .option('--witness', 'run a rebuilder of a verifiable index in its place')
     .description('Run an index over logs, so that entries can be found by what is in them')
     .helpCommand(false)
     // A flag after a subcommand belongs to the subcommand.

@@ -192,7 +192,8 @@ export interface FollowedDirs {
   readonly otherwise?: string | undefined;
 }
 
-interface RawLog extends Pick<FollowedLog, 'maxCheckpointAge' | 'frozen' | 'peers'> {
+/** One log as a configuration names it. */
+export interface RawLog extends Pick<FollowedLog, 'maxCheckpointAge' | 'frozen' | 'peers'> {
   readonly url?: string;
   readonly dir?: string;
   readonly keys?: readonly VerifierKey[];
@@ -260,7 +261,8 @@ export function followedLogs(raw: RawFollowed, walk: SettingsWalk, dirs: Followe
   return { logs, shards, ...(trust === undefined ? {} : { trust }) };
 }
 
-function followedLog(log: RawLog, at: SettingPath, walk: SettingsWalk): FollowedLog[] {
+/** The log that the settings below `at` name; empty where they are wrong, which is in `walk`. */
+export function followedLog(log: RawLog, at: SettingPath, walk: SettingsWalk): FollowedLog[] {
   const { url, dir, maxCheckpointAge, frozen, peers } = log;
   if (url !== undefined && dir !== undefined) walk.problem(at, 'has "url" and "dir": keep one');
   const location = url ?? dir;
