@@ -48,13 +48,26 @@ export function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
+/** Bytes; the hex of more is made in a buffer. */
+const SHORT_HEX = 64;
+const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** Lower-case hex, two digits a byte. */
 export function encodeHex(bytes: Uint8Array): string {
+  if (bytes.length > SHORT_HEX) return encodeLongHex(bytes);
   let text = '';
   for (let i = 0; i < bytes.length; i++) text += HEX[bytes[i]!]!;
   return text;
+}
+
+function encodeLongHex(bytes: Uint8Array): string {
+  const digits = new Uint8Array(2 * bytes.length);
+  for (let i = 0; i < bytes.length; i++) {
+    digits[2 * i] = HEX_DIGITS[bytes[i]! >> 4]!;
+    digits[2 * i + 1] = HEX_DIGITS[bytes[i]! & 15]!;
+  }
+  return decoder.decode(digits);
 }
 
 /** @throws MerkleError `bad-hex` unless `text` is lower-case hex with two digits a byte. */
