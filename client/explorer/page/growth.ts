@@ -1,5 +1,5 @@
 /** The growth of a log, from the checkpoints that this browser remembers. */
-import type { SeenHead } from '../worker/seen-store.ts';
+import type { RememberedHead } from '../worker/seen-store.ts';
 
 export interface Growth {
   /** Times in seconds since 1970, ascending, each later than the one before. */
@@ -13,7 +13,7 @@ export interface Growth {
 
 const DAY = 86_400;
 
-export function growthOf(heads: readonly SeenHead[]): Growth {
+export function growthOf(heads: readonly RememberedHead[]): Growth {
   const times: number[] = [];
   const sizes: number[] = [];
   for (const { size, seen, cosigned } of heads) {

@@ -5,7 +5,7 @@ import type { ExplorerConfig, ExplorerLog } from '../../../merkle/explorer-confi
 import { claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
 import type { Around } from '../worker/look-around.ts';
 import type { HeadLook, LogLook } from '../worker/look-at-log.ts';
-import type { SeenHead } from '../worker/seen-store.ts';
+import type { RememberedHead } from '../worker/seen-store.ts';
 import { type Growth, growthOf } from './growth.ts';
 import { inWorker, TaskError } from './in-worker.ts';
 import { claimsOfLook } from './look-claims.ts';
@@ -63,7 +63,7 @@ export function LogView({ log, config }: ViewProps) {
 
 function Facts({ look: { head, before, at, seen } }: { readonly look: LogLook }) {
   const growth = useMemo(() => growthOf(seen.heads), [seen]);
-  const known: HeadLook | SeenHead | undefined = head ?? before;
+  const known: HeadLook | RememberedHead | undefined = head ?? before;
   const age = head?.quorumSeen ?? before?.cosigned;
   return (
     <>

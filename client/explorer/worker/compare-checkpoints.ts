@@ -11,7 +11,8 @@ import { openHeadWith } from '../../follow/open-head.ts';
 import type { SignedHead } from '../../follow/types.ts';
 import { openInBrowser } from '../model/browser-files.ts';
 import { type HeadStanding, judgeHead } from './judge-head.ts';
-import { followed, type HeadLook, lookAtHead } from './look-at-log.ts';
+import { type HeadLook, lookAtHead } from './look-at-log.ts';
+import { followed } from './newest-head.ts';
 import type { TaskContext } from './protocol.ts';
 
 export interface CompareInput {

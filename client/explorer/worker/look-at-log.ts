@@ -6,20 +6,21 @@ import { formatVerifierKey } from '../../../merkle/note.ts';
 import type { PolicyWitness } from '../../../merkle/policy.ts';
 import { EMPTY_ROOT } from '../../../merkle/rfc6962.ts';
 import { ClientError } from '../../errors.ts';
-import { openHeadWith, quorumMissingWith, quorumSeenWith, withPlainBy } from '../../follow/open-head.ts';
-import type { FollowedLog, SignedHead } from '../../follow/types.ts';
+import { openHeadWith, quorumMissingWith, quorumSeenWith } from '../../follow/open-head.ts';
+import type { SignedHead } from '../../follow/types.ts';
 import type { TileSource } from '../../tiles/types.ts';
 import { verifyQuorum } from '../../trust/quorum.ts';
 import { openInBrowser } from '../model/browser-files.ts';
 import { type HeadStanding, judgeHead } from './judge-head.ts';
+import { followed, newestHead } from './newest-head.ts';
 import type { FailedTask, TaskContext } from './protocol.ts';
 import {
   forgetSeen,
-  readSeen,
+  type RememberedHead,
+  readMemory,
   rememberHead,
   rememberLie,
   type Seen,
-  type SeenHead,
   type SeenLie,
 } from './seen-store.ts';
 
@@ -61,7 +62,7 @@ export interface LogLook {
   readonly head: HeadLook | undefined;
   readonly trouble: FailedTask | undefined;
   /** The newest checkpoint that was remembered before this look, and how the one of this look stands to it. */
-  readonly before: SeenHead | undefined;
+  readonly before: RememberedHead | undefined;
   readonly standing: HeadStanding | undefined;
   /** Why this browser could not remember, or could not read what it remembered. */
   readonly notRemembered: string | undefined;
@@ -76,22 +77,21 @@ export async function lookAtLog({ log }: LookInput, { signal }: TaskContext): Pr
   const at = Date.now();
   let [seen, notRemembered]: [Seen, string | undefined] = [{ heads: [], lies: [] }, undefined];
   try {
-    seen = await readSeen(log.origin);
+    seen = await readMemory(log.origin);
   } catch (error) {
     notRemembered = reasonOf(error);
   }
   const none = { at, head: undefined, standing: undefined, before: seen.heads.at(-1), notRemembered, seen };
   let head: SignedHead;
   try {
-    const own = openHeadWith(nobleNotePrimitives, followed(log), await source.checkpoint(signal, true));
-    head = await withPlainBy(nobleNotePrimitives, followed(log), own, source, signal);
+    ({ head } = await newestHead(log, signal));
   } catch (error) {
     if (!(error instanceof ClientError) || error.code === 'cancelled') throw error;
     return { ...none, trouble: { code: error.code, message: error.message } };
   }
   const look = lookAtHead(log, head);
   const isAccepted = look.quorumMissing === undefined && look.lie === undefined;
-  const made: SeenHead = {
+  const made: RememberedHead = {
     origin: log.origin,
     size: head.size,
     root: encodeHex(head.root),
@@ -105,7 +105,7 @@ export async function lookAtLog({ log }: LookInput, { signal }: TaskContext): Pr
     if (notRemembered !== undefined) return { ...outcome, notRemembered };
     try {
       const kept = await keep(made, before, standing, isAccepted);
-      seen = await readSeen(log.origin);
+      seen = await readMemory(log.origin);
       if (kept || tries === TRIES) return { ...outcome, seen, notRemembered: undefined };
     } catch (error) {
       return { ...outcome, notRemembered: reasonOf(error) };
@@ -116,11 +116,6 @@ export async function lookAtLog({ log }: LookInput, { signal }: TaskContext): Pr
 /** Forgets what this browser remembers of a log. */
 export async function forgetLog({ log }: LookInput): Promise<void> {
   await forgetSeen(log.origin);
-}
-
-/** The part of a log's trust that checkpoints are verified by. */
-export function followed({ origin, keys, policy }: ExplorerLog): Pick<FollowedLog, 'origin' | 'keys' | 'policy'> {
-  return { origin, keys, ...(policy && { policy }) };
 }
 
 /** What is known of a signed checkpoint by itself. */
@@ -158,8 +153,8 @@ async function standingOf(log: ExplorerLog, head: SignedHead, seen: Seen, source
 
 /** @returns false where another tab was first */
 async function keep(
-  made: SeenHead,
-  before: SeenHead | undefined,
+  made: RememberedHead,
+  before: RememberedHead | undefined,
   standing: HeadStanding | undefined,
   isAccepted: boolean,
 ): Promise<boolean> {

@@ -22,7 +22,7 @@ import { askPatiently, openInBrowser } from '../model/browser-files.ts';
 import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
 import { completenessOf } from '../model/completeness.ts';
 import { type EntryWords, entryWords } from '../model/entry-words.ts';
-import { lookAtLog } from './look-at-log.ts';
+import { newestHead } from './newest-head.ts';
 import type { TaskContext } from './protocol.ts';
 import { quorumClaim, readTrustedRoot } from './show-entry.ts';
 
@@ -114,7 +114,7 @@ async function sameHistory(
 ): Promise<{ readonly claim: PageClaim; readonly head?: TreeHead }> {
   const what = 'The index and the log show the same history';
   try {
-    const { head } = await lookAtLog({ log }, context);
+    const { head } = await newestHead(log, context.signal);
     const [older, newer] = page.size <= head.size ? [page, head] : [head, page];
     const same = await isBeginning(older, newer, tilesOf(openInBrowser(log.url), context.signal), sha256);
     if (same === undefined) return { claim: claimNotChecked(what, 'the log does not serve the tiles that would tell') };

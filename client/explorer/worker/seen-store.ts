@@ -6,7 +6,7 @@
 import { ClientError } from '../../errors.ts';
 
 /** A checkpoint that was accepted: the log signed it, it had the quorum, and it continued the one before. */
-export interface SeenHead {
+export interface RememberedHead {
   readonly origin: string;
   readonly size: number;
   /** Hex. */
@@ -35,7 +35,7 @@ export interface SeenLie {
 
 export interface Seen {
   /** By size, the smallest first. */
-  readonly heads: readonly SeenHead[];
+  readonly heads: readonly RememberedHead[];
   readonly lies: readonly SeenLie[];
 }
 
@@ -50,9 +50,9 @@ const MAX_NOTE = 64 * 1024;
 const OPEN_MS = 5_000;
 
 /** @throws ClientError `state`: the browser lets this page keep nothing, or has no room; the message says which */
-export async function readSeen(origin: string): Promise<Seen> {
+export async function readMemory(origin: string): Promise<Seen> {
   return await inStore('readonly', async ({ heads, lies }) => ({
-    heads: await result<SeenHead[]>(heads.getAll(ofLog(origin))),
+    heads: await result<RememberedHead[]>(heads.getAll(ofLog(origin))),
     lies: await result<SeenLie[]>(lies.getAll(ofLog(origin))),
   }));
 }
@@ -61,12 +61,12 @@ export async function readSeen(origin: string): Promise<Seen> {
  * Remembers `head`, unless another tab has remembered something since `base`, the newest one that this tab knew.
  *
  * @returns false where it has: compare with that one first
- * @throws ClientError `state` as `readSeen`
+ * @throws ClientError `state` as `readMemory`
  */
-export async function rememberHead(head: SeenHead, base: SeenHead | undefined): Promise<boolean> {
+export async function rememberHead(head: RememberedHead, base: RememberedHead | undefined): Promise<boolean> {
   if (head.note.length > MAX_NOTE) throw new ClientError('state', 'the checkpoint is too long to be remembered');
   return await inStore('readwrite', async ({ heads }) => {
-    const all = await result<SeenHead[]>(heads.getAll(ofLog(head.origin)));
+    const all = await result<RememberedHead[]>(heads.getAll(ofLog(head.origin)));
     const newest = all.at(-1);
     if (newest?.size !== base?.size || newest?.root !== base?.root) return false;
     await result(heads.put(head));
@@ -78,7 +78,7 @@ export async function rememberHead(head: SeenHead, base: SeenHead | undefined): 
   });
 }
 
-/** Remembers a lie, once. @throws ClientError `state` as `readSeen` */
+/** Remembers a lie, once. @throws ClientError `state` as `readMemory` */
 export async function rememberLie(lie: SeenLie): Promise<void> {
   await inStore('readwrite', async ({ lies }) => {
     const known = await result<SeenLie[]>(lies.getAll(ofLog(lie.origin)));
@@ -87,7 +87,7 @@ export async function rememberLie(lie: SeenLie): Promise<void> {
   });
 }
 
-/** Forgets all about a log. @throws ClientError `state` as `readSeen` */
+/** Forgets all about a log. @throws ClientError `state` as `readMemory` */
 export async function forgetSeen(origin: string): Promise<void> {
   await inStore('readwrite', async ({ heads, lies }) => {
     await result(heads.delete(ofLog(origin)));

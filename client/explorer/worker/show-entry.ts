@@ -11,7 +11,7 @@ import { openInBrowser } from '../model/browser-files.ts';
 import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
 import { type ProvenEntry, proveEntry } from '../model/entry-proof.ts';
 import { type EntryWords, entryWords } from '../model/entry-words.ts';
-import { lookAtLog } from './look-at-log.ts';
+import { newestHead } from './newest-head.ts';
 import type { TaskContext } from './protocol.ts';
 
 export interface EntryInput {
@@ -28,9 +28,9 @@ export interface ShownEntry {
   readonly claims: readonly PageClaim[];
 }
 
-/** @throws ClientError as `lookAtLog` and `proveEntry` */
+/** @throws ClientError as `newestHead` and `proveEntry` */
 export async function showEntry({ log, index }: EntryInput, context: TaskContext): Promise<ShownEntry> {
-  const look = await lookAtLog({ log }, context);
+  const look = await newestHead(log, context.signal);
   const { head } = look;
   const entry = await proveEntry(openInBrowser(log.url), head, index, context.signal);
   const seenBy = look.quorumMissing === undefined ? seenByQuorum(log, head.plain ?? head) : undefined;
