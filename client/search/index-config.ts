@@ -33,6 +33,7 @@ import {
   type RawFollowed,
 } from '../follow/config/followed-logs.ts';
 import type { FollowedLog, ShardSource } from '../follow/types.ts';
+import { MAP_SETTINGS, type MapConfig, mapsOf, type RawMap } from './map/map-config.ts';
 import { STORE_SETTINGS } from './store/store-settings.ts';
 
 const MAX_FILE = 1024 * 1024;
@@ -75,6 +76,7 @@ export const IndexSchema = Type.Object({
     ),
   }),
   store: STORE_SETTINGS,
+  ...MAP_SETTINGS,
   limits: Type.Object({
     queries: count('queries', 1, 10_000, {
       description: 'Queries at one time; further ones get 503. One address has a quarter of them at most.',
@@ -144,7 +146,10 @@ export const IndexSchema = Type.Object({
 });
 
 type Decoded = StaticDecode<typeof IndexSchema>;
-type Settings = Omit<Decoded, 'logs' | 'shards' | 'trust' | 'tls' | 'index' | 'threads' | keyof typeof FOLLOW_READING>;
+type Settings = Omit<
+  Decoded,
+  'logs' | 'shards' | 'trust' | 'tls' | 'index' | 'maps' | 'threads' | keyof typeof FOLLOW_READING
+>;
 
 /** How the index reads its logs: milliseconds, bundles and bytes. */
 export interface IndexReading {
@@ -170,6 +175,8 @@ export interface IndexConfig extends DeepReadonly<Settings> {
   /** That read keys from entries; 0: the main thread does. */
   readonly threads: number;
   readonly index: { readonly kinds: readonly KeyKind[] };
+  /** No two are of one log, or go to one output log. */
+  readonly maps: readonly MapConfig[];
 }
 
 /** What a reload replaces while the service runs: read it at each use. */
@@ -190,7 +197,7 @@ export function loadIndexConfig(path: string, dirs: FollowedDirs = {}): IndexCon
 }
 
 function assembled(decoded: Decoded, file: string, walk: SettingsWalk, dirs: FollowedDirs): IndexConfig {
-  const { logs: _logs, shards: _shards, trust: _trust, tls, index, ...others } = decoded;
+  const { logs: _logs, shards: _shards, trust: _trust, tls, index, maps, ...others } = decoded;
   const { poll, retry, parallel, chunk, threads, ...rest } = others;
   const problems: string[] = [];
   const certificate = certificateSource('tls', tls, problems);
@@ -208,5 +215,6 @@ function assembled(decoded: Decoded, file: string, walk: SettingsWalk, dirs: Fol
     reading: { pollMs: poll, partialMs: 0, retryMs: retry, parallel, chunkBytes: chunk },
     threads: threads ?? Math.max(1, Math.min(MAX_THREADS, availableParallelism() - 1)),
     index: { kinds },
+    maps: mapsOf((maps ?? []) as readonly RawMap[], followed.logs, walk),
   };
 }

@@ -65,8 +65,9 @@ export interface IndexStatus {
 }
 
 /** The parts that the configuration turns on, each loaded only then. */
-function partsOf({ store }: IndexConfig): readonly (readonly [dir: string, open: OpenPart])[] {
+function partsOf({ store, maps }: IndexConfig): readonly (readonly [dir: string, open: OpenPart])[] {
   const parts: (readonly [dir: string, open: OpenPart])[] = [];
+  if (maps.length > 0) parts.push(['map', async (context) => (await import('./map-part.ts')).openMapPart(context)]);
   if (store.enabled) {
     parts.push(['store', async (context) => (await import('./store-part.ts')).openStorePart(context)]);
   }

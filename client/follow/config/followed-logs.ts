@@ -52,7 +52,8 @@ const maxCheckpointAge = opt(
   }),
 );
 
-const LogSchema = Type.Object({
+/** One log. */
+export const LogSchema = Type.Object({
   url: opt(
     followedLeaf(
       'url',
@@ -309,8 +310,13 @@ function checkAge(age: number | undefined, policy: Policy | undefined, at: Setti
 }
 
 function withPolicy(path: string | undefined, at: SettingPath, walk: SettingsWalk): { policy?: Policy } {
-  const policy = path && usable(at, walk, () => parsePolicy(readSmallFile(path, path, MAX_POLICY_BYTES)));
+  const policy = path && usable(at, walk, () => readQuorumPolicy(path));
   return policy ? { policy } : {};
+}
+
+/** A policy (tlog-policy) in a file. @throws MerkleError `bad-policy`; RuntimeError `file` */
+export function readQuorumPolicy(path: string): Policy {
+  return parsePolicy(readSmallFile(path, path, MAX_POLICY_BYTES));
 }
 
 /** The result of `read`, which reads a file that a setting names. */

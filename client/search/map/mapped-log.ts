@@ -273,12 +273,19 @@ export class MappedLog {
   }
 
   async #followOutput(signal: AbortSignal): Promise<void> {
+    const head = await this.#unlessNew(this.#outputFeed, signal, () =>
+      this.#follow(this.#outputFeed, 'output', signal),
+    );
+    if (head !== undefined) this.#outputHead = head;
+  }
+
+  /** A log without an entry may have no checkpoint yet. */
+  async #unlessNew<T>(feed: Feed, signal: AbortSignal, work: () => Promise<T>): Promise<T | undefined> {
     try {
-      this.#outputHead = await this.#follow(this.#outputFeed, 'output', signal);
+      return await work();
     } catch (error) {
       const isMissing = error instanceof ClientError && error.code === 'missing';
-      // A log without an entry may have no checkpoint yet.
-      if (isMissing && (await this.#outputFeed.isNew(signal))) return;
+      if (isMissing && (await feed.isNew(signal).catch(() => false))) return undefined;
       throw error;
     }
   }
@@ -286,7 +293,9 @@ export class MappedLog {
   async #followInput(signal: AbortSignal): Promise<void> {
     // A version that is on its way needs its trie: the entries behind it wait, but the log is looked at.
     const waits = this.#pending !== undefined && this.#leaves.next === undefined;
-    const head = await this.#follow(this.#inputFeed, 'input', signal, !waits);
+    const feed = this.#inputFeed;
+    const head = await this.#unlessNew(feed, signal, () => this.#follow(feed, 'input', signal, !waits));
+    if (head === undefined) return;
     if (!waits) this.#inputHead = head;
     await this.#checkLeaves();
     await this.#checkInputs(head, signal);
