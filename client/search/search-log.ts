@@ -27,7 +27,7 @@ export interface SearchLogRequest extends IndexRequests {
 }
 
 /** Pages without a hit in a row: an index may give some, as one request does only so much work. */
-const MAX_EMPTY_PAGES = 10_000;
+const MAX_EMPTY_PAGES = 1000;
 
 /**
  * The pages of the query, each as it comes, all about the tree of the first one. Stop when there are enough.
