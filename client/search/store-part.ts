@@ -2,8 +2,16 @@
 
 import { join } from 'node:path';
 import { openAdminToken } from '../../merkle/runtime/service/admin-token.ts';
+import type { IndexConfig } from './index-config.ts';
 import type { IndexPart, PartContext } from './index-parts.ts';
-import { openStore } from './store/open-store.ts';
+import { type OpenStoreOptions, openStore } from './store/open-store.ts';
+
+/** Whose logs count for the pieces of the store. */
+export function storeLogs({ logs }: Pick<IndexConfig, 'logs'>): OpenStoreOptions['logs'] {
+  return logs.flatMap(({ location, keys, policy }) =>
+    keys.map((logKey) => ({ url: location, trust: { logKey, ...(policy !== undefined && { policy }) } })),
+  );
+}
 
 /** @throws RuntimeError, ClientError as `openStore`; RuntimeError `file`, `secret` of the admin token */
 export async function openStorePart(context: PartContext): Promise<IndexPart> {
@@ -11,9 +19,7 @@ export async function openStorePart(context: PartContext): Promise<IndexPart> {
   const store = await openStore({
     dir,
     settings: () => live.store,
-    logs: config.logs.flatMap(({ location, keys, policy }) =>
-      keys.map((logKey) => ({ url: location, trust: { logKey, ...(policy !== undefined && { policy }) } })),
-    ),
+    logs: storeLogs(config),
     metrics,
     addressOf: (request) => clients.of(request),
     onError: (error) => logger.error({ err: error }, 'the attestation store failed'),

@@ -15,6 +15,7 @@ export default defineConfig({
       'test/client/search/index/kill.test.ts',
       'test/server/shards/kill.test.ts',
       'test/client/cli/ceremony/kill.test.ts',
+      'test/client/search/store/kill-store.test.ts',
     ],
     env: {
       WITNESS_KILLS: process.env.WITNESS_KILLS ?? '50',
@@ -23,6 +24,7 @@ export default defineConfig({
       STELE_CEREMONY_KILLS: process.env.STELE_CEREMONY_KILLS ?? 'all',
       STELE_MONITOR_KILLS: process.env.STELE_MONITOR_KILLS ?? '50',
       STELE_INDEX_KILLS: process.env.STELE_INDEX_KILLS ?? '100',
+      STELE_STORE_KILLS: process.env.STELE_STORE_KILLS ?? '50',
     },
     // One after the other: each loads the machine.
     fileParallelism: false,

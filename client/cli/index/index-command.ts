@@ -6,6 +6,8 @@ import { followNews, withNews } from '../follow-news.ts';
 import { print } from '../report.ts';
 import { onHangUp, stopSignals, untilStopped } from '../signals.ts';
 import { fetchOf } from '../tls-authorities.ts';
+import { indexForgetCommand } from './index-forget.ts';
+import { indexImportCommand } from './index-import.ts';
 import { addIndexOptions, configReader, type IndexOptions } from './index-options.ts';
 import { indexRebuildCommand } from './index-rebuild.ts';
 import { indexStatusCommand } from './index-status.ts';
@@ -26,7 +28,9 @@ Examples:
   stele index --config index.yaml
   stele index status --config index.yaml
   stele index rebuild --config index.yaml
-  stele index --witness --config rebuilder.yaml`;
+  stele index --witness --config rebuilder.yaml
+  stele index import bundles/ --config index.yaml
+  stele index forget sha256:9f86…0a08 --block --config index.yaml`;
 
 export function indexCommand(): Command {
   const command = addIndexOptions(new Command('index'))
@@ -37,7 +41,11 @@ export function indexCommand(): Command {
     .enablePositionalOptions()
     .addHelpText('after', HELP)
     .action((options: IndexOptions) => serve(options));
-  return command.addCommand(indexStatusCommand()).addCommand(indexRebuildCommand());
+  return command
+    .addCommand(indexStatusCommand())
+    .addCommand(indexRebuildCommand())
+    .addCommand(indexImportCommand())
+    .addCommand(indexForgetCommand());
 }
 
 async function serve(options: IndexOptions): Promise<void> {

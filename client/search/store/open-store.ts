@@ -17,7 +17,7 @@ import { MAX_TRUSTED_ROOT, parseTrustedRoots } from '../../trust/trusted-root.ts
 import type { LogTrust } from '../../verify/types.ts';
 import type { PieceTrust } from './check-piece.ts';
 import { PieceStore } from './piece-store.ts';
-import { StoreIntake } from './store-intake.ts';
+import { StoreIntake, type TakenPiece } from './store-intake.ts';
 import { StoreMetrics } from './store-metrics.ts';
 import { STORE_NOTICE, STORE_PATH, storeAdminRoutes, storeRoutes } from './store-routes.ts';
 import type { StoreSettings } from './store-settings.ts';
@@ -26,7 +26,7 @@ import type { StoreSettings } from './store-settings.ts';
 const SWEEP_MS = 60_000;
 const MAX_SWEEP = 256;
 
-interface OpenStoreOptions {
+export interface OpenStoreOptions {
   /** The store's own directory. */
   readonly dir: string;
   /** Read at each use: a reload replaces the limits. `trustedRoot` and `log` are read once. */
@@ -44,6 +44,12 @@ interface OpenStoreOptions {
 export interface AttestationStore {
   readonly routes: readonly DocumentedRoute[];
   readonly adminRoutes: readonly Route[];
+  /** Takes a piece of the operator. @throws StoreError */
+  take(bytes: Uint8Array): Promise<TakenPiece>;
+  /** @param digest lower-case hex. @returns whether it was there. @throws StoreError */
+  forget(digest: string, block: boolean): Promise<boolean>;
+  /** @returns whether it was kept out. @throws StoreError */
+  unblock(digest: string): Promise<boolean>;
   /** For the service's page about itself. */
   about(): { readonly url: string; readonly pieces: number; readonly bytes: number; readonly notice: string };
   /** Why the service is not ready, one sentence each. */
@@ -89,6 +95,9 @@ export async function openStore(options: OpenStoreOptions): Promise<AttestationS
   return {
     routes: storeRoutes(parts),
     adminRoutes: storeAdminRoutes(parts),
+    take: async (bytes) => (await intake.take(bytes, 'import'))[0]!,
+    forget: (digest, block) => store.forget(digest, { block }),
+    unblock: (digest) => store.unblock(digest),
     about: () => {
       const { pieces, bytes } = store.totals;
       return { url: STORE_PATH, pieces, bytes, notice: STORE_NOTICE };
