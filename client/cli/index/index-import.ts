@@ -2,8 +2,8 @@
 import { Command } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
 import { ClientError, cancelled, usage } from '../../errors.ts';
+import { counted } from '../../formats/counted.ts';
 import { inOrder } from '../../in-order.ts';
-import { counted } from '../counted.ts';
 import { collect } from '../program.ts';
 import { withProgress } from '../progress.ts';
 import { print, reportFailed } from '../report.ts';
