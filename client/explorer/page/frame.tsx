@@ -99,7 +99,14 @@ function Shown({ view, props }: { readonly view: ViewName; readonly props: ViewP
       (error: unknown) => setLoaded(new Error(reasonOf(error))),
     );
   }, [view]);
-  if (loaded === undefined) return <h1>{VIEWS[view].title}</h1>;
+  if (loaded === undefined) {
+    return (
+      <>
+        <h1>{VIEWS[view].title}</h1>
+        <p role="status">Loading this part of the page …</p>
+      </>
+    );
+  }
   if (loaded instanceof Error) {
     return (
       <>

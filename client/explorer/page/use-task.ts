@@ -33,6 +33,6 @@ export function useTask<Name extends keyof Tasks>(
       (error: TaskError) => set({ error }),
     );
     return () => stop.abort();
-  }, [task, key]);
+  }, [task, key, input === undefined]);
   return input !== undefined && state.key === key ? state : {};
 }
