@@ -56,7 +56,7 @@ export function completenessOf(page: CheckedPlace, query: SearchQuery, proven: P
   }
   const by =
     proven.rebuilders === 0
-      ? 'by the word of its operator, who nobody rebuilt'
+      ? 'by the word of its operator, as nobody rebuilt it'
       : `rebuilt by ${proven.rebuilders} others`;
   const until = Math.min(high, to, page.size);
   const short = through < until ? `; the last ${until - through} entries are not in the verifiable index yet` : '';

@@ -175,7 +175,7 @@ export function SearchHits({ log, query, named }: HitsProps) {
   const hits = pages.flatMap((page) => page.hits);
   const wrong = hits.filter(({ claim }) => claim.state === 'failed').length;
   return (
-    <section aria-label="Answer">
+    <div>
       {last !== undefined && (
         <>
           <h2 data-testid="count">{countOf(hits.length - wrong, last.next !== undefined)}</h2>
@@ -221,7 +221,7 @@ export function SearchHits({ log, query, named }: HitsProps) {
           More
         </button>
       )}
-    </section>
+    </div>
   );
 }
 

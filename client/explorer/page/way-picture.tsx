@@ -75,7 +75,8 @@ export function WayPicture({ way }: { readonly way: WayUp }) {
             data-place={i}
             data-tone={tone}
             role="button"
-            tabIndex={i === chosen ? 0 : -1}
+            // Preact writes SVG's attributes as they stand.
+            tabindex={i === chosen ? 0 : -1}
             aria-pressed={i === chosen}
             aria-label={`${nameOf(i, rows.length)}: ${WORDS[tone]}, ${hexOf(place.hash).slice(0, 8)}`}
             onClick={() => choose(i)}
