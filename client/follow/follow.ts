@@ -160,18 +160,25 @@ export class Feed {
     await this.#accept(reading);
     const { end, waiting } = this.#goal(head.size);
     let { range } = this.#cursor!;
-    let next = range.size < end ? fetchChunk(reading, range, end) : undefined;
+    let next = range.size < end ? this.#chunk(reading, range, end) : undefined;
     while (next !== undefined) {
-      const chunk = await verifyChunk(reading, range, await next);
+      const chunk = await next;
       if ('type' in chunk) return { fact: chunk };
-      // The next chunk is on its way while the consumer works on this one.
-      next = chunk.range.size < end ? fetchChunk(reading, chunk.range, end) : undefined;
+      // The next chunk is fetched and proven while the consumer works on this one.
+      next = chunk.range.size < end ? this.#chunk(reading, chunk.range, end) : undefined;
       next?.catch(() => {});
       const cursor = { ...this.#cursor!, range: chunk.range, peers: this.#peers.known };
       await this.#commit({ first: range.size, entries: chunk.entries, cursor });
       range = chunk.range;
     }
     return waiting === undefined ? {} : { waiting };
+  }
+
+  /** The next entries behind `from`, proven, which the consumer hears of at once. */
+  async #chunk(reading: Reading, from: CompactRange, end: number): ReturnType<typeof verifyChunk> {
+    const chunk = await verifyChunk(reading, from, await fetchChunk(reading, from, end));
+    if (!('type' in chunk)) this.#consumer.prepare?.(from.size, chunk.entries);
+    return chunk;
   }
 
   /** Commits the checkpoint alone, so that the feed never accepts less from then on. */

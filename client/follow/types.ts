@@ -127,13 +127,18 @@ export interface Batch {
   readonly cursor: Cursor;
 }
 
-/** The durable memory of a consumer, for one log. The feed makes one call at a time. */
+/** The durable memory of a consumer, for one log. The feed makes one call at a time, but for `prepare`. */
 export interface FeedConsumer {
   /**
    * The cursor of the last durable commit; undefined where there was none. The feed calls it before its first look and
    * after each failure.
    */
   load(): Promise<Cursor | undefined>;
+  /**
+   * Entries, from index `first` on, that a later `commit` may bring: the consumer can begin to read them while it stores those
+   * before. They are proven. It MUST NOT store anything of them, and must not throw.
+   */
+  prepare?(first: number, entries: readonly FeedEntry[]): void;
   /**
    * Stores what the consumer makes of the entries, and the cursor.
    *

@@ -32,6 +32,7 @@ export class IndexFollower implements LogFollower {
     this.#now = now;
     const consumer: FeedConsumer = {
       load: () => index.load(),
+      prepare: (first, entries) => index.prepare(first, entries),
       commit: async (batch) => {
         await index.commit(batch);
         if (batch.entries.length > 0) onProgress(batch.entries.length);

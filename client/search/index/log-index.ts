@@ -82,6 +82,7 @@ export class LogIndex implements FeedConsumer {
   /** The block that is not full. */
   #tail: Uint8Array | undefined;
   #warm = new Map<string, WarmRow>();
+  #prepared: { readonly entries: Batch['entries']; readonly runs: Promise<readonly Uint8Array[]> } | undefined;
 
   constructor(log: FollowedLog, options: LogIndexOptions) {
     this.#log = log;
@@ -160,13 +161,14 @@ export class LogIndex implements FeedConsumer {
     return record;
   }
 
+  prepare(first: number, entries: Batch['entries']): void {
+    const runs = this.#options.extraction.read(runsOf(first, entries));
+    runs.catch(() => {});
+    this.#prepared = { entries, runs };
+  }
+
   async commit({ first, entries, cursor }: Batch): Promise<void> {
-    const runs = await this.#options.extraction.read(
-      runsOf(
-        first,
-        entries.map(({ body }) => body),
-      ),
-    );
+    const runs = await this.#read(first, entries);
     const before = this.#record;
     const number = this.#number ?? this.#options.nextNumber();
     const now = this.#options.now();
@@ -204,11 +206,19 @@ export class LogIndex implements FeedConsumer {
     this.#cool();
   }
 
+  async #read(first: number, entries: Batch['entries']): Promise<readonly Uint8Array[]> {
+    const prepared = this.#prepared;
+    if (prepared?.entries !== entries) return await this.#options.extraction.read(runsOf(first, entries));
+    this.#prepared = undefined;
+    return await prepared.runs;
+  }
+
   /** Drops what stands for rows that may not be durable. Answers go on from what is, so the checkpoints stay. */
   #forget(): void {
     this.#tails = [];
     this.#tail = undefined;
     this.#warm = new Map();
+    this.#prepared = undefined;
   }
 
   /** How many of the oldest checkpoints are kept no longer, once another one is added. */
@@ -321,12 +331,12 @@ function grown(row: WarmRow): WarmRow {
   return { ...row, value };
 }
 
-/** Entries in the runs of one block each. */
-function runsOf(first: number, bodies: readonly Uint8Array[]): Uint8Array[][] {
+/** The bodies in runs, each within one block. */
+function runsOf(first: number, entries: Batch['entries']): Uint8Array[][] {
   const runs: Uint8Array[][] = [];
-  for (let at = 0; at < bodies.length; ) {
-    const end = Math.min(bodies.length, at + BLOCK - ((first + at) % BLOCK));
-    runs.push(bodies.slice(at, end));
+  for (let at = 0; at < entries.length; ) {
+    const end = Math.min(entries.length, at + BLOCK - ((first + at) % BLOCK));
+    runs.push(entries.slice(at, end).map(({ body }) => body));
     at = end;
   }
   return runs;
