@@ -10,6 +10,7 @@ import type { SearchPage, SearchQuery } from '../../../../client/search/types.ts
 import { GuardedLevel } from '../../../../merkle/runtime/disk/level.ts';
 import { fulcioCertificate, hashedRekord } from '../../../support/fulcio.ts';
 import { later } from '../../../support/log-files.ts';
+import { filesOf, NOW, SOURCE } from '../../follow/signing-config.ts';
 import { allHits, digestOf, emptyLog, entryOf, grow, indexOf, keyOf, NEVER, SETTINGS, term } from './index-bed.ts';
 
 const entries = (from: number, to: number) =>
@@ -342,5 +343,38 @@ describe('several logs', () => {
       threads: 0,
     });
     await expect(opened).rejects.toMatchObject({ code: 'state', message: expect.stringContaining('does not name') });
+  });
+});
+
+describe('a configuration of shards', () => {
+  it('names logs over time, which the index follows to their end', async () => {
+    const [one, two] = [emptyLog('one.test'), emptyLog('two.test')];
+    grow(one, entries(0, 300));
+    grow(two, entries(300, 400));
+    let named = [one];
+    const options = {
+      logs: [],
+      shards: [SOURCE],
+      now: () => NOW,
+      open: (location: string) => [one, two].find(({ origin }) => location.includes(origin))!.source(),
+      read: (location: string, limit: number) => filesOf(named)(location, limit),
+    };
+    const { index, dir } = await indexOf([one, two], options);
+    await index.once(NEVER);
+    const ask = async (log: typeof one, at = index) =>
+      (await allHits(at, log, { log: log.origin, terms: BY_KEY, limit: 1000 })).length;
+    expect(await ask(one)).toBe(300);
+    await expect(ask(two)).rejects.toMatchObject({ code: 'unknown-log' });
+    named = [one, two];
+    await index.once(NEVER);
+    expect(await ask(two)).toBe(100);
+    // The first one has left the configuration, and its last entries count still.
+    named = [two];
+    grow(one, entries(400, 410));
+    await index.close();
+    const { index: again } = await indexOf([one, two], { ...options, dir });
+    await again.once(NEVER);
+    expect(await ask(one, again)).toBe(310);
+    expect(await ask(two, again)).toBe(100);
   });
 });
