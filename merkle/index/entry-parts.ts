@@ -1,6 +1,9 @@
 /**
  * Where the kinds of entries hold their digest, keys and certificates: docs/index.md, "Well-formed entries".
  *
+ * The monitor reads the same kinds (client/monitor/rules/entry-reader.ts). It learns new kinds and forms with time, and these rules
+ * never change, so each has its own.
+ *
  * An object has exactly the members that its kind lists. So a second place for a key, which another reader may read, makes an
  * entry that is not well-formed.
  */
@@ -78,8 +81,9 @@ const READERS: Readonly<Record<string, (spec: unknown, parts: EntryParts) => voi
   'intoto 0.0.2': (spec, parts) => {
     const content = exactly(exactly(spec, ['content']).content, ['envelope', 'hash', 'payloadHash']);
     hashes(content, parts);
-    const { payloadType, signatures } = exactly(content.envelope, ['payloadType', 'signatures']);
+    const { payloadType, signatures, payload } = exactly(content.envelope, ['payloadType', 'signatures'], ['payload']);
     text(payloadType);
+    if (payload !== undefined) text(payload);
     for (const signature of items(signatures)) {
       const { publicKey, sig, keyid } = exactly(signature, ['publicKey', 'sig'], ['keyid']);
       text(sig);

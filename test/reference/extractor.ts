@@ -124,7 +124,11 @@ const PEM: Check = (value, parts) => {
 };
 
 const content = { hash: E1, 'payloadHash?': H1 };
-const envelope = { payloadType: ANY, signatures: [{ publicKey: PEM, sig: ANY, 'keyid?': ANY }] } as const;
+const envelope = {
+  'payload?': ANY,
+  payloadType: ANY,
+  signatures: [{ publicKey: PEM, sig: ANY, 'keyid?': ANY }],
+} as const;
 const plain = (more: Record<string, Form>) => ({
   data: { hash: H1 },
   signature: { content: ANY, publicKey: { content: PEM }, ...more },

@@ -7,6 +7,7 @@ import { type IndexKey, keyHash } from '../../../merkle/index/keys.ts';
 import { referenceKeyHash, referenceKeys } from '../../reference/extractor.ts';
 import { keyFingerprint } from '../../support/fulcio.ts';
 import { hidingEntries, ISSUER, oddBodies, plainEntries, VICTIM, VICTIM_KEY } from '../../support/odd-entries.ts';
+import { bundleCases } from '../../support/vectors.ts';
 
 const has = (keys: readonly IndexKey[], kind: string, value: string) =>
   keys.some((key) => key.kind === kind && key.value === value);
@@ -46,8 +47,94 @@ describe('an entry that is not well-formed', () => {
   });
 });
 
+describe.each(bundleCases())('the entries of bundles (%s)', (cases) => {
+  it('have the same keys for all, and names for those that verify', () => {
+    let named = 0;
+    for (const { bundle, refused } of cases.all) {
+      for (const body of bodiesOf(bundle)) {
+        const keys = sameKeys(body);
+        if (refused) continue;
+        expect(has(keys, 'kind', 'unreadable')).toBe(false);
+        if (keys.some(({ kind }) => kind === 'identity')) named++;
+      }
+    }
+    expect(named).toBeGreaterThan(0);
+  });
+});
+
+/** The bodies of the entries in a bundle, which may be no bundle. */
+function bodiesOf(bundle: Uint8Array): Buffer[] {
+  try {
+    const { verificationMaterial } = JSON.parse(Buffer.from(bundle).toString()) as {
+      verificationMaterial?: { tlogEntries?: { canonicalizedBody?: string }[] };
+    };
+    return (verificationMaterial?.tlogEntries ?? []).map((entry) =>
+      Buffer.from(entry.canonicalizedBody ?? '', 'base64'),
+    );
+  } catch {
+    return [];
+  }
+}
+
 const sources = [...plainEntries(), ...hidingEntries(), ...oddBodies()].map(({ body }) => body);
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_="\\{}[],: \nu';
+
+describe('several tricks at once', () => {
+  const record = plainEntries()
+    .find(({ what }) => what === 'hashedrekord with a certificate')!
+    .body.toString();
+  const [, raw] = /"rawBytes":"([^"]+)"/.exec(record)!;
+  /** Forms of a digit that a lenient reader takes for the same digit. */
+  const forms: ((digit: string) => string)[] = [
+    (digit) => `\\u${digit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+    (digit) => `\\u${digit.charCodeAt(0).toString(16).padStart(4, '0').toUpperCase()}`,
+    (digit) => `${digit}\\n`,
+    (digit) => `\\r\\n${digit}`,
+    (digit) => ` ${digit}\t`,
+    (digit) => `*${digit}`,
+    (digit) => `${digit}\u00e9\u2028`,
+    (digit) => (digit === '+' ? '-' : digit),
+    (digit) => (digit === '/' ? '_' : digit),
+    (digit) => (digit === '/' ? '\\/' : digit),
+  ];
+  const around = [
+    (text: string) => text.replace('"kind"', '"kind":"x","kind"'),
+    (text: string) => text.replace('{"apiVersion"', '\u2028{"apiVersion"'.slice(1)),
+    (text: string) => text.replace('"spec"', '"SPEC"'),
+    (text: string) => `${text}${text}`,
+    (text: string) => `\ufeff ${text}`,
+    (text: string) => text.replace('"content"', '"\ud800":"\\ud800","content"'),
+    (text: string) => text.slice(0, -3),
+  ];
+
+  it('hide no name', () => {
+    fc.assert(
+      fc.property(
+        fc.subarray(forms, { minLength: 1 }),
+        fc.shuffledSubarray(around, { minLength: 1, maxLength: 3 }),
+        fc.integer({ min: 1, max: 2 ** 31 - 2 }),
+        (some, outside, seed) => {
+          let state = seed;
+          const random = (max: number) => {
+            state = (state * 48_271) % 0x7fffffff;
+            return state % max;
+          };
+          const changed = (digit: string) => (random(3) === 0 ? some[random(some.length)]!(digit) : digit);
+          const hidden = [...raw!.replace(/=+$/, '')].map(changed).join('');
+          const body = outside.reduce(
+            (text, trick) => trick(text),
+            record.replace(raw!, () => hidden),
+          );
+          const keys = sameKeys(Buffer.from(body));
+          expect(has(keys, 'identity', VICTIM)).toBe(true);
+          expect(has(keys, 'issuer-identity', `${ISSUER.length}:${ISSUER}${VICTIM}`)).toBe(true);
+          expect(has(keys, 'key', keyFingerprint(VICTIM_KEY))).toBe(true);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
 
 describe('any bytes', () => {
   it('have the same keys for all: entries with changes', () => {
