@@ -57,7 +57,7 @@ export interface VerifiedLookup {
  * checkpoints, and that they are consistent with the ones that it knows.
  *
  * @throws MerkleError `bad-lookup` if the answer is of other logs, or does not follow from its checkpoints, or does not continue
- * what is known; `bad-proof` if a proof leads to another root
+ * what is known; `bad-proof` if a proof leads to another root; `bad-note` or `bad-checkpoint` if the output checkpoint is none
  */
 export function verifyLookup(lookup: Lookup, question: LookupQuestion, hash: Sha256 = sha256): VerifiedLookup {
   const { key, known } = question;

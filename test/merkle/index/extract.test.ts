@@ -11,6 +11,7 @@ import {
   keyHash,
   MAX_KEY_VALUE,
 } from '../../../merkle/index/keys.ts';
+import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { fulcioCertificate, githubRun, hashedRekord, keyFingerprint, madeUpKey } from '../../support/fulcio.ts';
 
 const GOOGLE = 'https://accounts.google.com';
@@ -93,5 +94,47 @@ describe('the kinds of keys', () => {
     expect(['', 'Digest', 'toString', 'digests'].filter(isKeyKind)).toEqual([]);
     expect(EXTRACTOR).toBe('v1');
     expect(MAX_KEY_VALUE).toBe(2 * 65_536);
+  });
+});
+
+describe('an entry made for many keys', () => {
+  const bytesOf = (keys: readonly IndexKey[]) => keys.reduce((sum, { value }) => sum + Buffer.byteLength(value), 0);
+  const times = (count: number, make: (i: number) => Buffer) =>
+    Buffer.concat(Array.from({ length: count }, (_, i) => make(i)));
+  const inBase64 = (bytes: Buffer) => Buffer.from(`{"a":"${bytes.toString('base64').slice(0, 65_000)}"}`);
+  const name = (i: number) => Buffer.from([0x86, 2, 0x21 + (i % 90), 0x21 + (Math.floor(i / 90) % 90)]);
+
+  it.each<[string, Uint8Array]>([
+    [
+      'overlapping lists of names',
+      inBase64(
+        times(200, (i) =>
+          Buffer.concat([Buffer.from('0603551d11048203f8308203f4', 'hex'), times(60, (j) => name(i * 60 + j))]),
+        ),
+      ),
+    ],
+    [
+      'dense lists of names',
+      inBase64(times(3000, (i) => Buffer.concat([Buffer.from('0603551d1104820100308200fc', 'hex'), name(i)]))),
+    ],
+    [
+      'extensions that overlap',
+      inBase64(times(2500, (i) => Buffer.concat([Buffer.from('060a2b0601040183bf300109048203e0', 'hex'), name(i)]))),
+    ],
+    [
+      'issuers that overlap',
+      inBase64(times(2500, (i) => Buffer.concat([Buffer.from('060a2b0601040183bf300101048203e0', 'hex'), name(i)]))),
+    ],
+    ['keys in keys', inBase64(times(3000, () => Buffer.from('30820ff03002060003820fe800', 'hex')))],
+    [
+      'a certificate of many names',
+      hashedRekord({ certificate: fulcioCertificate({ names: Array.from({ length: 4000 }, (_, i) => `raw:${i}`) }) }),
+    ],
+  ])('has a bounded number of them: %s', (_, body) => {
+    expect(body.length).toBeLessThanOrEqual(65_535);
+    const keys = extractKeys(body, fastSha256);
+    expect(keys.length).toBeGreaterThan(1);
+    expect(keys.length).toBeLessThan(50_000);
+    expect(bytesOf(keys)).toBeLessThan(16 * 1024 * 1024);
   });
 });
