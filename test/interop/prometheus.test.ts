@@ -95,6 +95,7 @@ describe('the board', () => {
       'Trust',
       'Admission',
       'Certificate authority',
+      'Index',
     ]);
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     const cells = panels.flatMap(({ gridPos: { x, y, w, h } }) => {
@@ -175,7 +176,16 @@ describe('the metrics of every service', () => {
     );
     world = await makeCaWorld(at('ca'));
     authority = await world.startCa();
-    for (const url of [witness, log.adminUrl, monitor, trust, admission, authority.adminUrl]) {
+    const indexed = {
+      data: at('index'),
+      listen: { port: 0 },
+      admin: { port: 0 },
+      logs: [{ url: log.url, keys: [...log.verifierKeys] }],
+      store: { enabled: true },
+    };
+    writeFileSync(at('index.yaml'), JSON.stringify(indexed));
+    const index = await start(['index', '--config', at('index.yaml'), '--json'], /"adminUrl": "([^"]+)"/);
+    for (const url of [witness, log.adminUrl, monitor, trust, admission, authority.adminUrl, index]) {
       const text = await (await fetch(`${url}/metrics`)).text();
       for (const [, name] of text.matchAll(/^# TYPE (stele_\S+) /gm)) exposed.add(name!);
     }

@@ -7,7 +7,7 @@ import { run } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const UNITS = ['log', 'witness', 'monitor', 'trust', 'ca'] as const;
+const UNITS = ['log', 'witness', 'monitor', 'trust', 'ca', 'index'] as const;
 const fileOf = (name: string) => join(ROOT, 'deploy', 'systemd', `stele-${name}.service`);
 
 describe.skipIf(skips('the sandbox of the units', lacking('systemd-analyze')))('the sandbox', () => {
@@ -27,6 +27,7 @@ describe.skipIf(skips('the sandbox of the units', lacking('systemd-analyze')))('
     expect(sandboxes[1]).toContain('MemoryDenyWriteExecute=yes is missing');
     expect(sandboxes[2]).toBe(sandboxes[1]);
     expect(sandboxes[4]).toBe(sandboxes[1]);
+    expect(sandboxes[5]).toBe(sandboxes[1]);
     for (const read of [sandboxes[0]!, sandboxes[3]!]) {
       expect(read.replace('UMask=0027', 'UMask=0077')).toBe(sandboxes[1]);
     }
