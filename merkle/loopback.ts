@@ -8,5 +8,5 @@ export function isLoopback(url: string): boolean {
 
 /** Whether a log or a witness has the name of one that is only tried. */
 export function isTrialName(name: string): boolean {
-  return /^localhost(?:$|\/)/.test(name);
+  return /^(?:.*\.)?localhost(?:$|\/)/.test(name);
 }

@@ -113,6 +113,7 @@ describe('the board', () => {
 describe('the metrics of every service', () => {
   let dir: Awaited<ReturnType<typeof tempDir>>;
   let log: ServeProcess;
+  let output: ServeProcess | undefined;
   let world: CaWorld;
   let authority: CaProcess;
   const children: ChildProcess[] = [];
@@ -176,16 +177,29 @@ describe('the metrics of every service', () => {
     );
     world = await makeCaWorld(at('ca'));
     authority = await world.startCa();
+    output = await startServer(at('output'), { args: ['--origin', 'index.example.com', '--entries', 'raw'] });
     const indexed = {
       data: at('index'),
       listen: { port: 0 },
       admin: { port: 0 },
       logs: [{ url: log.url, keys: [...log.verifierKeys] }],
       store: { enabled: true },
+      maps: [{ outputLog: { url: output.url, keys: [...output.verifierKeys] } }],
     };
     writeFileSync(at('index.yaml'), JSON.stringify(indexed));
     const index = await start(['index', '--config', at('index.yaml'), '--json'], /"adminUrl": "([^"]+)"/);
-    for (const url of [witness, log.adminUrl, monitor, trust, admission, authority.adminUrl, index]) {
+    const of = (name: string, { url, verifierKeys }: ServeProcess) => [
+      ...[`--${name}-url`, url],
+      ...[`--${name}-keys`, verifierKeys.join(',')],
+    ];
+    const rebuilder = await start(
+      [
+        ...['index', '--witness', '--name', 'rebuilder.example.com/r1', '--data', at('rebuilder'), ...free],
+        ...[...of('input', log), ...of('output', output)],
+      ],
+      /"adminUrl": "([^"]+)"/,
+    );
+    for (const url of [witness, log.adminUrl, monitor, trust, admission, authority.adminUrl, index, rebuilder]) {
       const text = await (await fetch(`${url}/metrics`)).text();
       for (const [, name] of text.matchAll(/^# TYPE (stele_\S+) /gm)) exposed.add(name!);
     }
@@ -201,6 +215,7 @@ describe('the metrics of every service', () => {
     await authority?.kill();
     await world?.close();
     await log?.kill();
+    await output?.kill();
     await dir?.remove();
   });
 

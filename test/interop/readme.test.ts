@@ -93,7 +93,12 @@ async function freePort(): Promise<number> {
 }
 
 describe('the README', () => {
-  let started: { url: string; verifierKeys: string[] };
+  let started: {
+    url: string;
+    verifierKeys: string[];
+    index: { url: string; outputLog: { url: string } };
+    explorer: string;
+  };
 
   async function up(): Promise<void> {
     const free = '--listen-port 0 --admin-port 0 --witness-port 0';
@@ -112,6 +117,8 @@ describe('the README', () => {
   const here = (text: string) =>
     text
       .replaceAll('http://localhost:3000', started.url)
+      .replaceAll('http://localhost:3400', started.index.url)
+      .replaceAll('http://localhost:3402', started.index.outputLog.url)
       .replaceAll('http://127.0.0.1:3000', started.url.replace('localhost', '127.0.0.1'))
       .replaceAll('localhost+1a2b3c4d+AbCd…', `'${started.verifierKeys[0]!}'`);
   const example = (begin: string) => sh(here(block(begin)));
@@ -120,6 +127,16 @@ describe('the README', () => {
     const ran = await example(`${NPX} sign docs/operation.md`);
     expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining('OK: operation.md is signed') });
     expect(ran.stdout).toContain(`  ${NPX} verify `);
+  });
+
+  it('finds it again, compares all that the index says, and shows it on a page', async () => {
+    const ran = await until(async () => {
+      const found = await example(`${NPX} search --index`);
+      return found.stdout.includes('1 hit; each is in the log') && found.stdout.includes('OK: the index of') && found;
+    });
+    expect(ran, ran.stderr).toMatchObject({ code: 0, stdout: expect.stringContaining('1 hit; each is in the log') });
+    expect(started.explorer).toBe(here('http://localhost:3000/explorer/'));
+    expect((await fetch(started.explorer)).status).toBe(200);
   });
 
   it.skipIf(noCosign)('verifies with cosign', async () => {

@@ -121,15 +121,19 @@ async function writePolicy(prepared: Prepared): Promise<void> {
   await write(prepared.policy, policyText(prepared));
 }
 
-function policyText({ witnesses }: Pick<Prepared, 'witnesses'>): string {
+function policyText(prepared: Pick<Prepared, 'witnesses'>): string {
+  return [...quorumLines(prepared), ''].join('\n');
+}
+
+/** Of a policy: the witnesses and their quorum. */
+export function quorumLines({ witnesses }: Pick<Prepared, 'witnesses'>): string[] {
   const names = witnesses.map(({ name }) => name).join(' ');
   return [
     '# Written by `stele up` at each start. A checkpoint needs cosignatures of these witnesses.',
     ...witnesses.map(({ name, vkey, url }) => `witness ${name} ${vkey} ${url}`),
     `group witnesses ${THRESHOLD} ${names}`,
     'quorum witnesses',
-    '',
-  ].join('\n');
+  ];
 }
 
 async function openLogKeys(config: LogConfig): Promise<[VerifierKey, ...VerifierKey[]]> {
@@ -142,13 +146,13 @@ async function openLogKeys(config: LogConfig): Promise<[VerifierKey, ...Verifier
   return ed25519Key === undefined ? [own] : [own, verifierKey(origin, await publicKey(ed25519Key))];
 }
 
-async function publicKey(spec: KeySpec): Promise<PublicKey> {
+export async function publicKey(spec: KeySpec): Promise<PublicKey> {
   const signer = await openSigner(spec);
   await signer.close();
   return signer;
 }
 
-function verifierKey(origin: string, { algorithm, publicKey }: PublicKey): VerifierKey {
+export function verifierKey(origin: string, { algorithm, publicKey }: PublicKey): VerifierKey {
   return algorithm === 'ed25519'
     ? ed25519VerifierKey(origin, pointOf(parseSpki(publicKey)))
     : ecdsaVerifierKey(origin, publicKey);
@@ -205,7 +209,7 @@ async function keyPlace(data: string, number: number): Promise<{ dir: string; ke
 }
 
 /** Adds the log to the witness's list, whose other lines stay as they are. */
-async function addLogs(file: string, keys: readonly VerifierKey[]): Promise<void> {
+export async function addLogs(file: string, keys: readonly VerifierKey[]): Promise<void> {
   const bytes = await readFileIfThere(file, MAX_FILE);
   const text = bytes === undefined ? '' : decodeUtf8(bytes);
   const missing = keys.map(formatVerifierKey).filter((vkey) => !text.includes(vkey));

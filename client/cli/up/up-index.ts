@@ -8,6 +8,7 @@ import { readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/
 import type { Address } from '../../../merkle/runtime/service/ports.ts';
 import { ownPart, PART_END, quoted, refreshed } from './own-part.ts';
 import { freePorts } from './prepare.ts';
+import type { MapPorts, PreparedMap } from './up-map.ts';
 
 const MAX_FILE = 1024 * 1024;
 
@@ -18,7 +19,8 @@ export interface ShownLog {
   readonly verifierKeys: readonly string[];
 }
 
-export interface IndexPorts {
+/** Of the index, and of the processes of its verifiable index; 0 before a free one is taken. */
+export interface IndexPorts extends MapPorts {
   readonly listen: number;
   readonly admin: number;
 }
@@ -41,7 +43,8 @@ export async function indexAddresses(
   if (text === undefined || refreshed(text, '') !== text) {
     if (ports.listen === 0) return [];
     const host = '127.0.0.1';
-    return [ports.listen, ports.admin].map((port) => ['--index-port', { host, port }] as const);
+    const { listen, admin, output, rebuilder } = ports;
+    return [listen, admin, output, rebuilder].map((port) => ['--index-port', { host, port }] as const);
   }
   const { loadIndexConfig } = await import('../../search/index-config.ts');
   const { listen, admin } = loadIndexConfig(file);
@@ -52,24 +55,29 @@ export async function indexAddresses(
 }
 
 /** Makes or brings up to date `<data>/index.yaml`. @throws RuntimeError `file` */
-export async function prepareIndex(data: string, logs: readonly ShownLog[], ports: IndexPorts): Promise<string> {
+export async function prepareIndex(
+  data: string,
+  logs: readonly ShownLog[],
+  map: PreparedMap,
+  ports: IndexPorts,
+): Promise<string> {
   const file = indexFile(data);
   const bytes = await readFileIfThere(file, MAX_FILE);
   const before = bytes === undefined ? undefined : decodeUtf8(bytes);
-  const part = ours(logs, await usable(ports));
+  const part = ours(logs, map, ports);
   const text = before === undefined ? example(part) : refreshed(before, part);
   if (text !== before) await writeFileDurable(file, encodeUtf8(text), { mode: 0o644 });
   return file;
 }
 
-/** An index that dies has to come back at the same address, so it gets no port 0. */
-async function usable({ listen, admin }: IndexPorts): Promise<IndexPorts> {
-  if (listen !== 0) return { listen, admin };
-  const [first, second] = (await freePorts(2)) as [number, number];
-  return { listen: first, admin: second };
+/** Free ports in the place of 0: a process that dies has to come back at the same address. */
+export async function usablePorts(ports: IndexPorts): Promise<IndexPorts> {
+  if (ports.listen !== 0) return ports;
+  const [listen, admin, output, rebuilder] = (await freePorts(4)) as [number, number, number, number];
+  return { listen, admin, output, rebuilder };
 }
 
-function ours(logs: readonly ShownLog[], { listen, admin }: IndexPorts): string {
+function ours(logs: readonly ShownLog[], map: PreparedMap, { listen, admin }: IndexPorts): string {
   const entries = logs.map(
     ({ url, verifierKeys }) => `  - url: ${quoted(url)}
     keys: [${verifierKeys.map(quoted).join(', ')}]
@@ -80,7 +88,12 @@ function ours(logs: readonly ShownLog[], { listen, admin }: IndexPorts): string 
   return ownPart(`listen: { port: ${listen} }
 admin: { port: ${admin} }
 logs:
-${entries.join('')}`);
+${entries.join('')}# The verifiable index of the first of them: its output log, and who rebuilds it.
+maps:
+  - log: ${quoted(logs[0]!.origin)}
+    outputLog: { url: ${quoted(map.url)}, policy: trust/index-policy }
+    rebuilders: trust/index-rebuilders
+`);
 }
 
 function example(part: string): string {
@@ -94,6 +107,8 @@ ${part}${PART_END}
 
 # A log on this machine may be polled often, and somebody else's may not.
 poll: 1s
+
+log: { format: pretty }
 `;
 }
 
@@ -105,25 +120,31 @@ export function explorerDir(data: string): string {
  * Writes the page with its `explorer.json` into `<data>/explorer`.
  *
  * @param trust the directory of the files for others
- * @param index URL, where there is an index
+ * @param index URL and verifiable index, where there is one
  */
 export async function writeUpExplorer(
   data: string,
   logs: readonly ShownLog[],
   trust: string,
-  index: string | undefined,
+  index: { readonly url: string; readonly map: PreparedMap } | undefined,
 ): Promise<void> {
   const { formatExplorerConfig, writeExplorer } = await import('../../explorer/write-explorer.ts');
   const policy = await readFileIfThere(join(trust, 'policy'), MAX_FILE);
   const root = await readFileIfThere(join(trust, 'trusted_root.json'), MAX_FILE);
+  const map = index && {
+    outputLog: index.map.url,
+    policy: decodeUtf8((await readFileIfThere(index.map.policy, MAX_FILE))!),
+    rebuilders: decodeUtf8((await readFileIfThere(index.map.rebuilders, MAX_FILE))!),
+  };
   const config = formatExplorerConfig(
-    logs.map(({ origin, url, verifierKeys }) => ({
+    logs.map(({ origin, url, verifierKeys }, at) => ({
       origin,
       // The log serves the page: whatever the address is by which it was opened, the log is there.
       url: logs.length === 1 ? '../' : url,
       keys: verifierKeys,
       ...(policy && { policy: decodeUtf8(policy) }),
-      ...(index !== undefined && { index }),
+      ...(index !== undefined && { index: index.url }),
+      ...(at === 0 && map && { map }),
       ...(root && { trustedRoot: JSON.parse(decodeUtf8(root)) as object }),
     })),
   );

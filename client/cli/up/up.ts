@@ -31,8 +31,10 @@ import {
   indexAddresses,
   prepareIndex,
   type ShownLog,
+  usablePorts,
   writeUpExplorer,
 } from './up-index.ts';
+import { type PreparedMap, prepareMap } from './up-map.ts';
 import { checkUpTrust, publishUpTrust, type UpTrust, upTrustDir, upTrustKey } from './up-trust.ts';
 
 /** What `--help` lists of the settings; all of `stele serve` are taken and go to the log. */
@@ -51,7 +53,7 @@ const RENEW_MS = 12 * 3_600_000;
 /** A refresh that is cut off goes on at the next start. */
 const REFRESHER_GRACE_MS = 10_000;
 const METRICS_PORT = 9464;
-/** Of the index; the one after it is its operator's. */
+/** Of the index; behind it those of its operator, its output log and its rebuilder. */
 const INDEX_PORT = 3400;
 /** An index keeps what it has read; the next start goes on from there. */
 const INDEX_GRACE_MS = 10_000;
@@ -93,6 +95,7 @@ interface RunningIndex {
   readonly url: string;
   readonly adminUrl: string;
   readonly config: string;
+  readonly outputLog: Pick<PreparedMap, 'origin' | 'url' | 'policy' | 'rebuilders'>;
 }
 
 interface UpOptions {
@@ -108,12 +111,7 @@ export async function upCommand(): Promise<Command> {
   const command = new Command('up').description('Run a log with three witnesses on this machine, to see how it works');
   return addSettings(command, server, SHOWN)
     .option('--witness-port <n>', `first of the witnesses' ${WITNESSES} ports; 0 takes free ones`, port, FIRST_PORT)
-    .option(
-      '--index-port <n>',
-      'port of the index, with that of its operator behind it; 0 takes free ones',
-      port,
-      INDEX_PORT,
-    )
+    .option('--index-port <n>', "first of the index's four ports; 0 takes free ones", port, INDEX_PORT)
     .option('--no-index', 'run no index, so that nothing can be searched')
     .option('--monitor [file]', 'run a monitor too')
     .option('--json', 'print what was started as JSON')
@@ -135,6 +133,8 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   const prepared = await prepare(config, options.witnessPort);
   // Its lines stand behind the name of the process, where JSON would be of use to no program.
   const format = ['--log-format', config.log.format === 'auto' ? 'pretty' : config.log.format];
+  const ports = options.index ? await usablePorts(indexPorts(options)) : undefined;
+  const map = ports && (await prepareMap(config, prepared, ports));
   const witnesses = prepared.witnesses.map((witness) => child(witness.name, [...witnessArgs(witness), ...format]));
   // Those who have a repository of their own name it in the configuration.
   const repository = config.trust.directory === undefined ? upTrustDir(config.data) : undefined;
@@ -144,9 +144,11 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   const page = shows ? ['--explorer-directory', explorerDir(config.data)] : [];
   const own = ['--origin', origin, '--policy', prepared.policy, ...served, ...page, ...format];
   const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), ...own]);
-  const all: Pick<Child<unknown>, 'kill' | 'reload'>[] = [log, ...witnesses];
+  const output = map && child('index-log', [...map.outputArgs, ...format]);
+  const all: Pick<Child<unknown>, 'kill' | 'reload'>[] = [log, ...(output ? [output] : []), ...witnesses];
+  let rebuilder: Child<unknown> | undefined;
   let monitor: Child<MonitorAnnounced> | undefined;
-  let index: Child<Omit<RunningIndex, 'config'>> | undefined;
+  let index: Child<Pick<RunningIndex, 'url' | 'adminUrl'>> | undefined;
   let refresher: Child<unknown> | undefined;
   let renewing: NodeJS.Timeout | undefined;
   const stopping = stopSignals((status) => {
@@ -160,7 +162,7 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     });
     early.catch(() => {});
     await Promise.race([Promise.all(witnesses.map((witness) => witness.start())), early]);
-    const running = await Promise.race([log.start(), early]);
+    const [running] = await Promise.race([Promise.all([log.start(), output?.start()]), early]);
     const first = config.publicUrl ?? running.url;
     const shards = await shardsOf(server, config, first);
     const active = shards.findLast(({ status }) => status !== 'prepared');
@@ -192,13 +194,16 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     }
     const shown = shownLogs(announced, shards);
     let indexed: RunningIndex | undefined;
-    if (options.index) {
-      const file = await prepareIndex(config.data, shown, indexPorts(options));
+    if (ports !== undefined && map !== undefined) {
+      const file = await prepareIndex(config.data, shown, map, ports);
       index = child('index', ['index', '--config', file]);
-      all.push(index);
-      indexed = { ...(await Promise.race([index.start(), early])), config: file };
+      rebuilder = child('rebuilder', [...map.rebuilderArgs(shown[0]!.url), ...format]);
+      all.push(index, rebuilder);
+      const [started] = await Promise.race([Promise.all([index.start(), rebuilder.start()]), early]);
+      const { origin: outputLog, url, policy, rebuilders } = map;
+      indexed = { ...started, config: file, outputLog: { origin: outputLog, url, policy, rebuilders } };
     }
-    if (shows) await writeUpExplorer(config.data, shown, trust.dir, indexed?.url);
+    if (shows) await writeUpExplorer(config.data, shown, trust.dir, indexed && map && { url: indexed.url, map });
     let monitored: RunningMonitor | undefined;
     if (options.monitor !== undefined) {
       const { file, args } = await monitorArgs(options.monitor, config.data, announced, prepared, options.witnessPort);
@@ -221,10 +226,10 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     clearInterval(renewing);
     // The monitor first: it would report the others as gone.
     await monitor?.stop(MONITOR_GRACE_MS);
-    await index?.stop(INDEX_GRACE_MS);
+    await Promise.all([index?.stop(INDEX_GRACE_MS), rebuilder?.stop(INDEX_GRACE_MS)]);
     await refresher?.stop(REFRESHER_GRACE_MS);
     // The log before its witnesses: it needs them for its last publication.
-    await log.stop(LOG_GRACE_MS);
+    await Promise.all([log.stop(LOG_GRACE_MS), output?.stop(LOG_GRACE_MS)]);
     await Promise.all(witnesses.map((witness) => witness.stop(WITNESS_GRACE_MS)));
   }
 }
@@ -285,8 +290,9 @@ async function metricsOf(data: string, given: string | true, witnessPort: number
 
 /** With free ports for the witnesses, an index whose port nobody has named gets free ones too. */
 function indexPorts({ indexPort, witnessPort }: UpOptions): IndexPorts {
-  if (indexPort === 0 || (witnessPort === 0 && indexPort === INDEX_PORT)) return { listen: 0, admin: 0 };
-  return { listen: indexPort, admin: indexPort + 1 };
+  if (indexPort === 0 || (witnessPort === 0 && indexPort === INDEX_PORT))
+    return { listen: 0, admin: 0, output: 0, rebuilder: 0 };
+  return { listen: indexPort, admin: indexPort + 1, output: indexPort + 2, rebuilder: indexPort + 3 };
 }
 
 /** The log, or all of its shards that have begun. */
@@ -380,7 +386,7 @@ function announce(
       ...witnesses.map(({ name, url }, at) => `  ${name}  ${url}  process ${pids[at]}`),
       `What others need, also for cosign and sigstore-js: ${trust}`,
       ...(repository ? repositoryLines(repository, publicUrl ?? url, raw) : []),
-      ...(index ? [`An index of its entries, which ${calledAs()} search asks: ${index.url}`] : []),
+      ...(index ? indexLines(index, publicUrl ?? url, trust) : []),
       ...(explorer === undefined ? [] : [`See the log, and check it in the browser: ${explorer}`]),
       ...(monitor
         ? [`A monitor follows the log by ${monitor.config}${monitor.metrics ? `; metrics: ${monitor.metrics}` : ''}`]
@@ -396,6 +402,16 @@ function announce(
         : []),
     ],
   );
+}
+
+/** How to ask the index, and how to check all of it. */
+function indexLines({ url, outputLog }: RunningIndex, log: string, trust: string): string[] {
+  const [policy, output] = [join(trust, 'policy'), outputLog.policy].map((path) => shellWord(relative('.', path)));
+  return [
+    `An index of its entries, which ${calledAs()} search asks: ${url}`,
+    `What the index says is committed to an output log, ${outputLog.url}, and a rebuilder has compared it. To compare all of it:`,
+    `  ${calledAs()} audit ${log} --policy ${policy} --index ${outputLog.url} --index-policy ${output}`,
+  ];
 }
 
 function repositoryJson({ directory, root, rootSha256, rootExpires }: UpTrust, url: string): object {

@@ -28,7 +28,11 @@ interface Up {
     readonly data: string;
   }[];
   readonly trust: string;
-  readonly index?: { readonly url: string; readonly adminUrl: string; readonly config: string };
+  readonly index?: {
+    readonly url: string;
+    readonly config: string;
+    readonly outputLog: { readonly url: string; readonly policy: string; readonly rebuilders: string };
+  };
   readonly explorer?: string;
   readonly trustRepository?: {
     readonly url: string;
@@ -260,6 +264,25 @@ describe('stele up', () => {
     process.kill(killed, 'SIGKILL');
     await sign(started, 'two');
     expect(await until(() => search('two'))).toMatchObject({ ok: true, index: 1 });
+  });
+
+  it('commits what the index says to an output log, which an audit compares with the log', async () => {
+    const started = await up();
+    const { url, policy } = started.index!.outputLog;
+    await sign(started, 'one');
+    const trust = ['--policy', join(started.trust, 'policy'), '--index', url, '--index-policy', policy];
+    const stdout = await until(async () => {
+      const audit = await stele(['audit', started.url, ...trust]);
+      return audit.code === 0 && audit.stdout;
+    });
+    expect(stdout).toContain('OK: the index of localhost has the map of its first 1 entry');
+    // The rebuilder has compared it too: its quorum holds.
+    const answer = await until(async () => {
+      const description = await (await fetch(`${started.index!.url}/stele/v1/index`)).json();
+      const [map] = (description as { parts: { map?: { checkpoint?: string }[] } }).parts.map ?? [];
+      return map?.checkpoint?.includes('localhost/rebuilder-1') && map.checkpoint;
+    });
+    expect(answer).toContain('index.localhost\n1\n');
   });
 
   it('shows the log and its index on the page at /explorer/', async () => {
