@@ -56,6 +56,13 @@ export type { Decider, DeciderOptions } from './policy/decider.ts';
 export type { DecisionBasis } from './policy/decision-basis.ts';
 export { decisionSentence } from './policy/decision-text.ts';
 export type { CheckedHit, CheckedPage } from './search/check-page.ts';
+export {
+  type FindAttestationsOptions,
+  type FoundAttestation,
+  type FoundAttestations,
+  findAttestations,
+  type RefusedAttestation,
+} from './search/find-attestations.ts';
 export { type SearchLogRequest, type SearchTrust, searchLog } from './search/search-log.ts';
 export type { SearchHit, SearchMatch, SearchOrder, SearchQuery, SearchTerm } from './search/types.ts';
 export { type Attested, attest, attestAndLog } from './submit/attestation.ts';

@@ -9,7 +9,7 @@ import { parseBundles } from '../../formats/bundle-list.ts';
 import { readWhole } from '../files.ts';
 
 /** One piece, or why there is none in this place. */
-export interface SourcePiece {
+interface SourcePiece {
   /** For people: a file with a line, or an address. */
   readonly source: string;
   readonly piece: Uint8Array | ClientError;
@@ -22,7 +22,7 @@ export interface RegistryChoice {
 }
 
 /** A file, or an image. */
-export type ImportItem = { readonly file: string } | { readonly image: string };
+type ImportItem = { readonly file: string } | { readonly image: string };
 
 const MAX_FILES = 1_000_000;
 const MAX_DEPTH = 16;

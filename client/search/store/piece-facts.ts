@@ -113,7 +113,7 @@ export function pieceFacts({ bundle, outcome, statement }: CheckedPiece): PieceF
 }
 
 /** The identities that the trust vouches for. */
-export function identityIn({ signer }: Outcome): {
+function identityIn({ signer }: Outcome): {
   readonly identities: readonly string[];
   readonly issuer: string | undefined;
 } {
