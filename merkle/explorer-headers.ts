@@ -37,9 +37,13 @@ export function explorerHeaders(origins: readonly string[]): Readonly<Record<str
   };
 }
 
-/** How long the file at `path` below the page may be kept: the name of an asset has the hash of its bytes. */
+/**
+ * How long the file at `path` below the page may be kept: the name of an asset has the hash of its bytes. A worker is under the
+ * policy that came with its script, so a script that was kept would hold it to the addresses of an earlier `explorer.json`.
+ */
 export function explorerCaching(path: string): string {
-  return isHashedAsset(path) ? 'public, max-age=31536000, immutable' : 'no-cache';
+  const isWorker = /^assets\/explorer-worker-/.test(path);
+  return isHashedAsset(path) && !isWorker ? 'public, max-age=31536000, immutable' : 'no-cache';
 }
 
 /** Whether the bytes at this path never change. */

@@ -118,7 +118,9 @@ describe('the policy of the page', () => {
       'x-content-type-options',
     ]);
     expect(explorerCaching('assets/index-DPRRaAAi.js')).toContain('immutable');
-    for (const path of ['index.html', 'explorer.json', 'assets/LICENSES', 'assets/plain.js']) {
+    // The policy of a worker comes with its script.
+    const worker = 'assets/explorer-worker-DIv_4kzW.js';
+    for (const path of ['index.html', 'explorer.json', 'assets/LICENSES', 'assets/plain.js', worker]) {
       expect(explorerCaching(path)).toBe('no-cache');
     }
   });

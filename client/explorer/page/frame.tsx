@@ -4,7 +4,7 @@ import { useEffect, useErrorBoundary, useRef, useState } from 'preact/hooks';
 import type { ExplorerConfig, ExplorerLog } from '../../../merkle/explorer-config.ts';
 import { claimFailed, reasonOf } from '../model/claims.ts';
 import { useDropAnywhere } from './drop-anywhere.tsx';
-import { loadExplorer } from './load-explorer.ts';
+import { inWorker } from './in-worker.ts';
 import { ClaimLine, shownText } from './page-claim.tsx';
 import { linkTo, type Route, useRoute, type ViewName } from './routes.ts';
 import type { ViewProps } from './types.ts';
@@ -14,7 +14,10 @@ export function Frame() {
   const route = useRoute();
   const [config, setConfig] = useState<ExplorerConfig | Error>();
   useEffect(() => {
-    loadExplorer().then(setConfig, (error: unknown) => setConfig(new Error(reasonOf(error))));
+    inWorker('readExplorer', { url: new URL('explorer.json', document.baseURI).href }).then(
+      setConfig,
+      (error: unknown) => setConfig(new Error(reasonOf(error))),
+    );
   }, []);
   const log = config === undefined || config instanceof Error ? undefined : chosenLog(config, route);
   const [fault] = useErrorBoundary();

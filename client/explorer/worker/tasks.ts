@@ -5,6 +5,8 @@
 import type { TaskContext } from './protocol.ts';
 
 export const TASKS = {
+  readExplorer: async (input: { readonly url: string }, context: TaskContext) =>
+    await (await import('./read-explorer.ts')).readExplorer(input, context),
   lookAtLog: async (input: import('./look-at-log.ts').LookInput, context: TaskContext) =>
     await (await import('./look-at-log.ts')).lookAtLog(input, context),
   forgetLog: async (input: import('./look-at-log.ts').LookInput) => (await import('./look-at-log.ts')).forgetLog(input),
