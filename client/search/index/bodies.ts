@@ -17,33 +17,47 @@ const AT_ONCE = 6;
 /** A log that does not answer in so long is away, for a search. */
 const PATIENCE_MS = 10_000;
 
+interface Bundle {
+  /** Views of the bundle. */
+  readonly bodies: readonly Uint8Array[];
+  /** The length of the bundle. */
+  readonly bytes: number;
+}
+
 interface WantedBody {
   readonly index: number;
   readonly leafHash: Uint8Array;
 }
 
 export class Bodies {
-  readonly #kept = new Map<string, { readonly bodies: readonly Uint8Array[]; readonly bytes: number }>();
-  readonly #fetching = new Map<string, Promise<readonly Uint8Array[]>>();
+  readonly #kept = new Map<string, Bundle>();
+  readonly #fetching = new Map<string, Promise<Bundle>>();
   #bytes = 0;
   #free = AT_ONCE;
   readonly #waiting: (() => void)[] = [];
 
   /**
-   * The body of one entry.
+   * The body of one entry, and the bytes of the bundle that has it.
    *
    * @param size a tree of the log that it serves now: the index has read all of it
    * @throws SearchError `log-away`: the log does not give the bundle; `log-wrong`: it gives other bytes
    */
-  async body(source: TileSource, origin: string, size: number, wanted: WantedBody): Promise<Uint8Array> {
+  async body(
+    source: TileSource,
+    origin: string,
+    size: number,
+    wanted: WantedBody,
+  ): Promise<{ readonly body: Uint8Array; readonly bundleBytes: number }> {
     const { index, leafHash: leaf } = wanted;
     const bundle = Math.floor(index / TILE_WIDTH);
     const place = index % TILE_WIDTH;
     // A bundle from memory may be wrong: it was read before the log was mended. The log then shows a second one.
     for (const fresh of [false, true]) {
-      const bodies = await this.#bundle(source, origin, bundle, place, size, fresh);
+      const { bodies, bytes } = await this.#bundle(source, origin, bundle, place, size, fresh);
       const body = bodies[place];
-      if (body !== undefined && equal(leafHash(body, fastSha256), leaf)) return body;
+      // A copy: the page must not hold the whole bundle in memory.
+      if (body !== undefined && equal(leafHash(body, fastSha256), leaf))
+        return { body: new Uint8Array(body), bundleBytes: bytes };
     }
     const why = 'the log serves other bytes than those in the tree that it signed';
     throw new SearchError('log-wrong', `entry ${index} of ${printable(origin)}: ${why}`);
@@ -56,14 +70,14 @@ export class Bodies {
     place: number,
     size: number,
     fresh: boolean,
-  ): Promise<readonly Uint8Array[]> {
+  ): Promise<Bundle> {
     const name = `${bundle} ${origin}`;
     const kept = this.#kept.get(name);
     if (kept !== undefined) {
       this.#kept.delete(name);
       if (!fresh && kept.bodies.length > place) {
         this.#kept.set(name, kept);
-        return kept.bodies;
+        return kept;
       }
       this.#bytes -= kept.bytes;
     }
@@ -78,14 +92,14 @@ export class Bodies {
     return await fetching;
   }
 
-  async #fetch(source: TileSource, name: string, bundle: number, width: number): Promise<readonly Uint8Array[]> {
+  async #fetch(source: TileSource, name: string, bundle: number, width: number): Promise<Bundle> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       const bytes = await source.entries(bundle, width, AbortSignal.timeout(PATIENCE_MS));
-      const bodies = parseBundle(bytes, width);
-      this.#keep(name, bodies, bytes.length);
-      return bodies;
+      const fetched = { bodies: parseBundle(bytes, width), bytes: bytes.length };
+      this.#keep(name, fetched);
+      return fetched;
     } catch (cause) {
       if (cause instanceof MerkleError) {
         const why = `the entry bundle ${bundle} that the log serves is malformed: ${cause.message}`;
@@ -101,12 +115,12 @@ export class Bodies {
     }
   }
 
-  #keep(name: string, bodies: readonly Uint8Array[], bytes: number): void {
+  #keep(name: string, bundle: Bundle): void {
     const before = this.#kept.get(name);
     if (before !== undefined) this.#bytes -= before.bytes;
     this.#kept.delete(name);
-    this.#kept.set(name, { bodies, bytes });
-    this.#bytes += bytes;
+    this.#kept.set(name, bundle);
+    this.#bytes += bundle.bytes;
     for (const [oldest, { bytes: length }] of this.#kept) {
       if (this.#bytes <= CACHE_BYTES) break;
       this.#kept.delete(oldest);

@@ -15,6 +15,7 @@ import {
   prefixRanges,
   readValueKey,
   rowKey,
+  valueKey,
   valueText,
 } from './layout.ts';
 import { Work } from './work.ts';
@@ -26,8 +27,8 @@ const UNITS = 200_000;
 const ROWS = 256;
 const KEPT = 256;
 
-/** `many`: too many match, or too many would have to be compared. */
-type Expanded = readonly PackedValue[] | 'many';
+/** Keys of values (layout.ts), each of a kilobyte at most; `many`: too many match, or too many would have to be compared. */
+type Expanded = readonly Uint8Array[] | 'many';
 
 export class Expansion {
   readonly #store: IndexStore;
@@ -40,7 +41,7 @@ export class Expansion {
   }
 
   /**
-   * The values that match a prefix or a pattern: at least those of the first `size` entries, all of which are in the store.
+   * Keys of the values that match a prefix or a pattern: at least those of the first `size` entries, all of which are in the store.
    *
    * @throws RuntimeError `store`, `pool`; ClientError `cancelled`
    */
@@ -58,11 +59,11 @@ export class Expansion {
   }
 
   async #find(log: number, tester: TermTester, work: Work): Promise<Expanded> {
-    const found: PackedValue[] = [];
+    const found: Uint8Array[] = [];
     const { kind, match, value } = tester.term;
     for (const { form, gte, lt } of prefixRanges(kind, match === 'prefix' ? value : '')) {
       for await (const packed of this.#all(log, tester.term, form, gte, lt, work)) {
-        if (await this.#comparing.test(tester, valueText(packed), work)) found.push(packed);
+        if (await this.#comparing.test(tester, valueText(packed), work)) found.push(valueKey(packed));
         if (work.isOver || found.length > MAX_VALUES) return 'many';
       }
     }

@@ -5,7 +5,7 @@ import { BlockFilter } from './block-filter.ts';
 import type { Comparing } from './comparing.ts';
 import type { Expansion } from './expansion.ts';
 import type { IndexStore } from './index-store.ts';
-import { packValue } from './layout.ts';
+import { packValue, valueKey } from './layout.ts';
 import { type IndexStream, PostingStream, UnionStream } from './postings.ts';
 import { Work } from './work.ts';
 
@@ -45,7 +45,7 @@ export async function findIndexes(wanted: Wanted, parts: FindParts, signal: Abor
   for (const tester of testers) {
     const { term } = tester;
     if (term.match === 'exact') {
-      exact.push(new PostingStream(store, log, packValue(term), order, work));
+      exact.push(new PostingStream(store, log, valueKey(packValue(term)), order, work));
       continue;
     }
     const values = await expansion.values(log, tester, size, signal);

@@ -112,8 +112,13 @@ export class IndexStore {
   /** Up to `count` rows of the range, from its end backwards with `reverse`. @throws RuntimeError `store` */
   async rows(range: LevelRange, count: number): Promise<readonly LevelRow[]> {
     return await this.#store.use(async (level) => {
-      for await (const rows of level.scan(range, count)) return rows;
-      return [];
+      const rows: LevelRow[] = [];
+      // A chunk has fewer rows than it may where they have a mebibyte together.
+      for await (const chunk of level.scan(range, count)) {
+        rows.push(...chunk);
+        if (rows.length >= count) break;
+      }
+      return rows.slice(0, count);
     });
   }
 

@@ -95,7 +95,7 @@ export async function openPlainIndex(options: PlainIndexOptions): Promise<PlainI
   });
   const extraction = new Extraction(kinds, threads);
   const searches = new Searches(store, kinds, openBodies);
-  const numbers = await store.numbers();
+  let numbers: Awaited<ReturnType<IndexStore['numbers']>>;
   const make = (log: FollowedLog): IndexFollower => {
     const shard = log.shard === true ? { location: log.location, keys: log.keys.map(formatVerifierKey) } : undefined;
     const index = new LogIndex(log, {
@@ -132,6 +132,7 @@ export async function openPlainIndex(options: PlainIndexOptions): Promise<PlainI
     await store.close();
   };
   try {
+    numbers = await store.numbers();
     for (const log of logs) loops.add(log);
     for (const follower of loops.followers) await follower.load();
   } catch (error) {

@@ -2,16 +2,7 @@
 import type { LevelRow } from '../../../merkle/runtime/disk/level.ts';
 import type { SearchOrder } from '../types.ts';
 import type { IndexStore } from './index-store.ts';
-import {
-  FAMILY,
-  lastNumber,
-  MAX_NUMBER,
-  numberKey,
-  type PackedValue,
-  rowKey,
-  VarintReader,
-  valueKey,
-} from './layout.ts';
+import { FAMILY, lastNumber, MAX_NUMBER, numberKey, rowKey, VarintReader } from './layout.ts';
 import type { Work } from './work.ts';
 
 /** Indexes in the order of the search. */
@@ -38,9 +29,10 @@ export class PostingStream implements IndexStream {
   #rows = FIRST_ROWS;
   #ended = false;
 
-  constructor(store: IndexStore, log: number, value: PackedValue, order: SearchOrder, work: Work) {
+  /** @param value its key: layout.ts */
+  constructor(store: IndexStore, log: number, value: Uint8Array, order: SearchOrder, work: Work) {
     this.#store = store;
-    this.#prefix = rowKey(FAMILY.posting, log, valueKey(value));
+    this.#prefix = rowKey(FAMILY.posting, log, value);
     this.#ascending = order === 'ascending';
     this.#work = work;
   }

@@ -25,8 +25,9 @@ import { TileProofs } from './tile-proofs.ts';
 
 /** Bytes of bodies in a page: a page ends behind the hit that reaches it. */
 const PAGE_BYTES = 8 * 1024 * 1024;
-/** Entry bundles that a page takes from the log. */
+/** Entry bundles that a page takes from the log, and their bytes. */
 const PAGE_BUNDLES = 128;
+const PAGE_BUNDLE_BYTES = 64 * 1024 * 1024;
 /** Hits whose bodies are fetched together. */
 const TOGETHER = 16;
 
@@ -149,14 +150,18 @@ export class Searches {
     const size = index.answered!.size;
     const hits: SearchHit[] = [];
     let bytes = 0;
-    for (let at = 0; at < leaves.length && bytes < PAGE_BYTES; at += TOGETHER) {
+    const bundles = new Map<number, number>();
+    let taken = 0;
+    for (let at = 0; at < leaves.length && bytes < PAGE_BYTES && taken < PAGE_BUNDLE_BYTES; at += TOGETHER) {
       const some = leaves.slice(at, at + TOGETHER);
       const fetched = Promise.all(some.map((leaf) => this.#bodies.body(source, index.origin, size, leaf)));
-      const bodies = await unlessAborted(fetched, signal);
-      for (const [i, { index: hit, proof }] of some.entries()) {
-        hits.push({ index: hit, body: bodies[i]!, proof });
-        bytes += bodies[i]!.length;
+      for (const [i, { body, bundleBytes }] of (await unlessAborted(fetched, signal)).entries()) {
+        const { index: hit, proof } = some[i]!;
+        hits.push({ index: hit, body, proof });
+        bytes += body.length;
+        bundles.set(Math.floor(hit / TILE_WIDTH), bundleBytes);
       }
+      taken = [...bundles.values()].reduce((sum, one) => sum + one, 0);
     }
     return hits.length < found.length ? { hits, cut: found[hits.length]! } : { hits };
   }
