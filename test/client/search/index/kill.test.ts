@@ -14,7 +14,7 @@ import { hitsOf, type IndexProcess, SearchFailed, startIndex } from './index-pro
 
 const KILLS = Number(process.env.STELE_INDEX_KILLS ?? 3);
 /** Each so-many-th entry is by the known key. */
-const EVERY = 3;
+const EVERY = 41;
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function growingLog() {
@@ -40,7 +40,7 @@ it(
     add(1);
     const dir = join(await tempDir(), 'index');
     const url = await log.listen();
-    const growing = setInterval(() => add(1 + Math.floor(Math.random() * 300)), 30);
+    const growing = setInterval(() => add(1 + Math.floor(Math.random() * 60)), 30);
     let largest = 0;
     let answers = 0;
     /** Searches without a pause. What it says is true, or the process was killed, or the index is not ready. */
@@ -73,7 +73,7 @@ it(
           });
         // Some kills hit the start, which takes a third of a second or more, and some an index that answers.
         const answered = answers;
-        if (kill % 2 === 0) await until('an answer', () => answers > answered);
+        if (kill % 2 === 0) await until('an answer', () => answers > answered, 120_000);
         await sleep(Math.random() * 700);
         expect(index.child.exitCode, index.stderr()).toBeNull();
         await index.kill();
