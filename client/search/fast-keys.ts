@@ -4,7 +4,7 @@
  */
 import type { AsciiOf } from '../../merkle/index/der-keys.ts';
 import { extractKeys, FoundKeys } from '../../merkle/index/extract.ts';
-import type { IndexKey } from '../../merkle/index/keys.ts';
+import { type IndexKey, MAX_KEY_VALUE } from '../../merkle/index/keys.ts';
 import { scanHashedRekord } from '../../merkle/rekor/hashedrekord.ts';
 import { DIGEST_SIZE, HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { fromBase64 } from '../../merkle/runtime/base64.ts';
@@ -29,6 +29,19 @@ export function fastKeys(body: Uint8Array): readonly IndexKey[] {
     }
   }
   return extractKeys(body, fastSha256);
+}
+
+/** Bytes of the largest key that is extracted, with what is hashed before its value. */
+const hashed = Buffer.allocUnsafe(MAX_KEY_VALUE + 32);
+
+/** `keyHash` of a key that was extracted, in half the time. */
+export function fastKeyHash({ kind, value }: IndexKey): Uint8Array {
+  hashed[0] = 4;
+  hashed[1] = kind.length;
+  const at = 2 + hashed.write(kind, 2, 'latin1');
+  const length = hashed.write(value, at + 4);
+  hashed.writeUInt32BE(length, at);
+  return fastSha256(hashed.subarray(0, at + 4 + length));
 }
 
 const asciiOfBuffer: AsciiOf = (bytes, start, end) => (bytes as Buffer).toString('latin1', start, end);

@@ -68,7 +68,10 @@ export class FoundKeys {
     if (this.#seen === undefined && keys.length > FEW_KEYS) {
       this.#seen = new Set(keys.map((key) => `${key.kind} ${key.value}`));
     }
-    if (this.#seen === undefined) return keys.some((key) => key.kind === kind && key.value === value);
+    if (this.#seen === undefined) {
+      for (const key of keys) if (key.kind === kind && key.value === value) return true;
+      return false;
+    }
     const { size } = this.#seen;
     return this.#seen.add(`${kind} ${value}`).size === size;
   }

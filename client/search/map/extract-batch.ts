@@ -7,9 +7,7 @@
  * ```
  * All u32 are little-endian; both sides are this file.
  */
-import { keyHash } from '../../../merkle/index/keys.ts';
-import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
-import { fastKeys } from '../fast-keys.ts';
+import { fastKeyHash, fastKeys } from '../fast-keys.ts';
 
 const HASH = 32;
 
@@ -54,7 +52,7 @@ export function extractBatch(task: ArrayBuffer): ArrayBuffer {
       const text = `${key.kind} ${key.value}`;
       let one = known.get(text);
       if (one === undefined) {
-        const hash = keyHash(key, fastSha256);
+        const hash = fastKeyHash(key);
         const name = Buffer.from(hash.buffer, hash.byteOffset, HASH).toString('latin1');
         one = found.get(name) ?? { hash, places: [] };
         found.set(name, one);

@@ -1,7 +1,7 @@
 /** The pure extractor, the fast one and the second implementation give the same keys. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fastKeys } from '../../../client/search/fast-keys.ts';
+import { fastKeyHash, fastKeys } from '../../../client/search/fast-keys.ts';
 import { extractKeys } from '../../../merkle/index/extract.ts';
 import { type IndexKey, keyHash } from '../../../merkle/index/keys.ts';
 import { referenceKeyHash, referenceKeys } from '../../reference/extractor.ts';
@@ -20,6 +20,7 @@ function sameKeys(body: Uint8Array): readonly IndexKey[] {
   expect(reference.map((key) => referenceKeyHash(key).toString('hex'))).toEqual(
     keys.map((key) => Buffer.from(keyHash(key)).toString('hex')),
   );
+  expect(keys.map((key) => Buffer.from(fastKeyHash(key)))).toEqual(keys.map((key) => Buffer.from(keyHash(key))));
   expect(keys.length).toBeGreaterThan(0);
   return keys;
 }
