@@ -10,7 +10,7 @@ interface TextPart {
   readonly escape: boolean;
 }
 
-export interface ShownText {
+interface ShownText {
   readonly parts: readonly TextPart[];
   /** Characters that were cut off. */
   readonly cut: number;

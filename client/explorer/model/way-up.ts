@@ -27,7 +27,7 @@ export interface WayPlace {
 }
 
 /** A step from one place to the next: two hashes into one. */
-export interface WayStep {
+interface WayStep {
   readonly side: 'left' | 'right';
   readonly sibling: { readonly begin: number; readonly end: number; readonly hash: Uint8Array };
   readonly parent: WayPlace;

@@ -1,7 +1,7 @@
 /** The files that were dropped on the page or chosen, until others are. They stay in this browser. */
 import { useEffect, useState } from 'preact/hooks';
 
-export interface DroppedFiles {
+interface DroppedFiles {
   /** Names each drop, so that the same file dropped again is looked at again. */
   readonly id: number;
   readonly files: readonly File[];

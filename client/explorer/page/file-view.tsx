@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
 import type { HashName } from '../../../merkle/rekor/hashes.ts';
 import { claimFailed, claimNotChecked } from '../model/claims.ts';
-import { SEARCH_LIMIT } from '../model/search-terms.ts';
+import { SEARCH_LIMIT } from '../model/page-search.ts';
 import { DataText } from './data-text.tsx';
 import { dropFiles, useDroppedFiles } from './dropped-files.ts';
 import { ClaimLine } from './page-claim.tsx';

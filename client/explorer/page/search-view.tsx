@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
 import type { SearchQuery } from '../../search/types.ts';
 import { claimFailed, claimNotChecked, reasonOf } from '../model/claims.ts';
-import { SEARCH_KINDS, SEARCH_MATCHES, searchOf } from '../model/search-terms.ts';
+import { SEARCH_KINDS, SEARCH_MATCHES, searchOf } from '../model/page-search.ts';
 import type { SearchAnswer, ShownHit } from '../worker/search-index.ts';
 import { DataText, HexText } from './data-text.tsx';
 import { EntryDetails } from './entry-details.tsx';

@@ -65,7 +65,7 @@ export async function searchIndex({ log, query, before }: SearchInput, context: 
   for (const { match, value } of query.terms) if (match === 're2') matches!(value, '');
   const url = searchUrl(log.index, query);
   const reply = await askPatiently(url, MAX_SEARCH_REPLY, context.signal);
-  if (reply.status !== 200) throw refusal(log.index, reply);
+  if (reply.status !== 200) throw indexRefusal(log.index, reply);
   const page = parseSearchPage(reply.bytes);
   const trust = trustOf(log, page.checkpoint);
   const checked = checkPage(page, query, trust, {
@@ -184,7 +184,7 @@ export function trustOf({ keys, policy }: ExplorerLog, checkpoint: string): Chec
 }
 
 /** The error for an answer that is no page; the index says why, in a text that is not trusted. */
-export function refusal(
+function indexRefusal(
   index: string,
   { status, bytes }: { readonly status: number; readonly bytes: Uint8Array },
 ): ClientError {

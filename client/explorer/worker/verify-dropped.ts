@@ -23,7 +23,7 @@ import { checkProofUnderRoots, checkTlogProof, entryDigest, type VerifiedProof }
 import { requiredHashes } from '../../verify/verify-bundle.ts';
 import { type CertificateWords, certificateWords } from '../model/certificate-words.ts';
 import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
-import type { HashedFile } from './hash-dropped.ts';
+import type { HashedFile } from '../model/hash-stream.ts';
 import { trustOf } from './search-index.ts';
 import { readTrustedRoot } from './show-entry.ts';
 import type { EvidenceForm } from './sniff-dropped.ts';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ClientError } from '../../../client/errors.ts';
 import { completenessOf } from '../../../client/explorer/model/completeness.ts';
-import { searchOf } from '../../../client/explorer/model/search-terms.ts';
+import { searchOf } from '../../../client/explorer/model/page-search.ts';
 import type { SearchQuery } from '../../../client/search/types.ts';
 
 const query = (more: Partial<SearchQuery> = {}): SearchQuery => ({
