@@ -81,6 +81,12 @@ describe.skipIf(noChromium)('on the page', () => {
     await settled(opened.page);
     return opened;
   };
+  /** The view of the log keeps regions for what it will tell. */
+  const openLog = async () => {
+    const opened = await bed.open('#/');
+    await opened.page.locator('main [data-claim]').first().waitFor();
+    return opened;
+  };
   const failures = async (hash: string) => {
     const { page, context } = await open(hash);
     const failed = await claims(page, 'failed');
@@ -377,7 +383,7 @@ describe.skipIf(noChromium)('on the page', () => {
 
   describe('a file', () => {
     it('that is dropped anywhere is hashed here, found, verified and drawn, and never sent', async () => {
-      const { page, requests, told, context } = await open('#/');
+      const { page, requests, told, context } = await openLog();
       const before = search.asked.length + log.asked.length;
       await drop(page, [{ name: 'release.bin', text: ARTIFACT }]);
       await page.getByRole('heading', { name: 'release.bin' }).waitFor();
@@ -422,7 +428,7 @@ describe.skipIf(noChromium)('on the page', () => {
   describe('a bundle', () => {
     const text = (path: string) => readFileSync(path, 'utf8');
     const verify = async (files: { name: string; text: string }[], key = text(`${file}.pub.pem`)) => {
-      const opened = await open('#/');
+      const opened = await openLog();
       const { page } = opened;
       await drop(page, files);
       await page.getByRole('heading', { name: 'What it says' }).waitFor();
