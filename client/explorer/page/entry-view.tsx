@@ -4,6 +4,7 @@ import { claimFailed } from '../model/claims.ts';
 import type { ShownEntry } from '../worker/show-entry.ts';
 import { DataText, HexText } from './data-text.tsx';
 import { EntryDetails } from './entry-details.tsx';
+import { LogWarnings } from './log-warnings.tsx';
 import { ClaimLine, ClaimList } from './page-claim.tsx';
 import { linkTo } from './routes.ts';
 import type { ViewProps } from './types.ts';
@@ -22,6 +23,7 @@ export function EntryView({ rest, query, log }: ViewProps) {
     <>
       <h1>{index === undefined ? 'Entry by number' : `Entry ${index}`}</h1>
       <NumberForm rest={rest} log={named} />
+      <LogWarnings log={log} />
       {index === undefined && rest !== '' && (
         <ClaimLine
           claim={claimFailed('The number of an entry', 'it is a whole number, and the first entry is number 0')}

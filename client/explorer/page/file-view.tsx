@@ -6,6 +6,7 @@ import { claimFailed, claimNotChecked } from '../model/claims.ts';
 import { SEARCH_LIMIT } from '../model/page-search.ts';
 import { DataText } from './data-text.tsx';
 import { dropFiles, useDroppedFiles } from './dropped-files.ts';
+import { LogWarnings } from './log-warnings.tsx';
 import { ClaimLine } from './page-claim.tsx';
 import { linkTo } from './routes.ts';
 import { NoIndex, SearchHits } from './search-view.tsx';
@@ -18,6 +19,7 @@ export function FileView({ query, log }: ViewProps) {
   return (
     <>
       <h1>Find a file</h1>
+      <LogWarnings log={log} />
       <FileChoice
         what="Drop files anywhere on this page, or choose them."
         note="They are hashed in this browser, and only their digests are sent, to the index in explorer.json."

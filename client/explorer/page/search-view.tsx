@@ -8,6 +8,7 @@ import type { SearchAnswer, ShownHit } from '../worker/search-index.ts';
 import { DataText, HexText } from './data-text.tsx';
 import { EntryDetails } from './entry-details.tsx';
 import { inWorker, type TaskError } from './in-worker.ts';
+import { LogWarnings } from './log-warnings.tsx';
 import { ClaimLine, ClaimList } from './page-claim.tsx';
 import { linkTo } from './routes.ts';
 import type { ViewProps } from './types.ts';
@@ -24,6 +25,7 @@ export function SearchView({ query, log }: ViewProps) {
   return (
     <>
       <h1>Search</h1>
+      <LogWarnings log={log} />
       {log.index === undefined ? (
         <NoIndex log={named} />
       ) : (
@@ -238,6 +240,7 @@ function Hit({
   readonly hit: ShownHit;
   readonly log: string | undefined;
 }) {
+  const isWrong = words.signatures.some(({ claims }) => claims.some(({ state }) => state === 'failed'));
   const who = words.signatures.flatMap(({ certificate }) => certificate?.names ?? []);
   return (
     <>
@@ -251,7 +254,7 @@ function Hit({
         ))}
       </h3>
       <ClaimLine claim={claim} />
-      <details>
+      <details open={isWrong}>
         <summary>What it says</summary>
         <p>
           Leaf hash <HexText bytes={leafHash} />

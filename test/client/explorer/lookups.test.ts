@@ -2,6 +2,7 @@
  * Searches beside a verifiable index, on the built page in Chromium. The index answers from memory, so that it can lie in each part of
  * what it says: it leaves a hit out or invents one, claims absence, shows an old root, or lacks its rebuilders.
  */
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -10,16 +11,25 @@ import { extractKeys } from '../../../merkle/index/extract.ts';
 import type { KeyKind } from '../../../merkle/index/keys.ts';
 import { formatVerifierKey } from '../../../merkle/note.ts';
 import { inclusionProof, rootAt } from '../../../merkle/proof.ts';
+import { formatHashedRekord } from '../../../merkle/rekor/hashedrekord.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { type Bed, claims, noChromium, startBed } from '../../support/explorer-bed.ts';
 import { View } from '../../support/fake-log.ts';
-import { hashedRekord, madeUpKey } from '../../support/fulcio.ts';
 import { INPUT_ORIGIN, nodesOf } from '../../support/memory-index.ts';
 import { SignedIndex } from '../../support/signed-index.ts';
 
-const bodies = Array.from({ length: 40 }, (_, i) =>
-  hashedRekord({ key: madeUpKey(`key ${i % 4}`) }, `artifact ${i % 10}`),
-);
+const keys = Array.from({ length: 4 }, () => generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+const bodies = Array.from({ length: 40 }, (_, i) => {
+  const { publicKey, privateKey } = keys[i % 4]!;
+  const artifact = Buffer.from(`artifact ${i % 10}`);
+  return formatHashedRekord({
+    digestAlgorithm: 'SHA2_256',
+    digest: createHash('sha256').update(artifact).digest(),
+    signature: sign('sha256', artifact, privateKey),
+    keyDetails: 'PKIX_ECDSA_P256_SHA_256',
+    verifier: { publicKey: publicKey.export({ format: 'der', type: 'spki' }) },
+  });
+});
 const digestOf = (i: number) => extractKeys(bodies[i]!).find(({ kind }) => kind === 'digest')!.value;
 
 describe.skipIf(noChromium)('a search beside a verifiable index', () => {
