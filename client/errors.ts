@@ -39,6 +39,7 @@ export const CLIENT_ERRORS = {
   missing: 1, // a tile, an entry bundle or a checkpoint that the log must have is missing, or an image that a registry must have
   corrupt: 1, // the files of a log are not whole, or do not follow from its entries or from its signed tree heads
   'bad-page': 1, // the answer of an index is about another tree, or has hits out of order, repeated, or outside of the range
+  'bad-index': 1, // a verifiable index does not hold: a lookup, a leaf of its output log, or a hit that it leaves out
   'bad-hit': 1, // an index names an entry that has not what was searched for
   stale: 2, // the log shows a tree that is the beginning of the one it has shown before: a cache is old, or it went back
   state: 2, // the state of an earlier run is damaged, or belongs to another log

@@ -4,6 +4,7 @@ import { AdmissionSchema } from '../dist/client/admission/admission-config.js';
 import { CaSchema } from '../dist/client/ca/ca-config.js';
 import { monitorDocs } from '../dist/client/monitor/config/monitor-docs.js';
 import { IndexSchema } from '../dist/client/search/index-config.js';
+import { RebuilderSchema } from '../dist/client/search/rebuild/rebuilder-config.js';
 import { TrustServeSchema } from '../dist/client/trust/tuf/serve/trust-serve-config.js';
 import { generatedPart, settingsSections, settingsTable } from '../dist/merkle/runtime/config/settings-docs.js';
 import { IDENTITY_SETTINGS } from '../dist/merkle/runtime/identity/identity-settings.js';
@@ -11,6 +12,7 @@ import { ConfigSchema } from '../dist/server/config/schema.js';
 import { WitnessSchema } from '../dist/witness/config.js';
 
 const ADMISSION = 'client/admission/admission-config.ts';
+const REBUILDER = 'client/search/rebuild/rebuilder-config.ts';
 const TRUST_SERVE = 'client/trust/tuf/serve/trust-serve-config.ts';
 
 const parts = [
@@ -19,6 +21,7 @@ const parts = [
   ['configuration', generatedPart(ADMISSION, settingsSections(AdmissionSchema, 'STELE_ADMISSION_'))],
   ['configuration', generatedPart('client/ca/ca-config.ts', [settingsTable(CaSchema)])],
   ['configuration', generatedPart('client/search/index-config.ts', [settingsTable(IndexSchema)])],
+  ['configuration', generatedPart(REBUILDER, settingsSections(RebuilderSchema, 'STELE_REBUILDER_'))],
   ['identity', generatedPart('merkle/runtime/identity/identity-settings.ts', [settingsTable(IDENTITY_SETTINGS)])],
   ['monitor', monitorDocs()],
   ['witness', generatedPart('witness/config.ts', settingsSections(WitnessSchema, 'STELE_WITNESS_'))],

@@ -6,6 +6,7 @@
  *             queue/      alerts that a sink has yet to take (alerts/alert-queue.ts)
  *             acks/       acknowledgements, and the alerts that can be acknowledged (store/ack-store.ts)
  *             repositories/  for each watched TUF repository what was accepted of it, and what was reported
+ *             indexes/    how far it has come with each log that an index watches (store/index-state-store.ts)
  *             evidence/   evidence to show to others (store/evidence-files.ts)
  */
 import { join } from 'node:path';
@@ -22,11 +23,14 @@ import { LastingQueue } from './alerts/lasting.ts';
 import type { QueueEvent } from './alerts/sink-line.ts';
 import { openSinks } from './alerts/sinks/open-sinks.ts';
 import type { MonitorConfig } from './config/types.ts';
+import { LookupFollower } from './lookup-follower.ts';
 import { createMatcher } from './matcher.ts';
 import { MonitorMetrics } from './monitor-metrics.ts';
+import { keysOfRules } from './rules/rule-keys.ts';
 import { Monitor, type MonitorEvent } from './run.ts';
 import { AckStore } from './store/ack-store.ts';
 import { EvidenceFiles } from './store/evidence-files.ts';
+import { IndexStateStore } from './store/index-state-store.ts';
 import { StateStore } from './store/state-store.ts';
 import { TrustWatch } from './trust-watch.ts';
 
@@ -136,6 +140,18 @@ export async function openMonitor(config: MonitorConfig, options: OpenMonitorOpt
       evidence: new EvidenceFiles(join(config.state, 'evidence')),
       matcher,
       queue,
+      byIndex: (log, own) => {
+        const index = config.indexes.find((one) => one.log === log.origin);
+        if (index === undefined) return undefined;
+        const keys = keysOfRules(config.rules, log.origin);
+        return new LookupFollower(log, {
+          ...own,
+          index,
+          keys,
+          store: new IndexStateStore(join(config.state, 'indexes'), log),
+          fetch,
+        });
+      },
       open: options.open ?? ((location) => openSource(location, { ...REQUEST, fetch })),
       read: (location, limit, signal) => readLocation(location, limit, signal, fetch),
       ...(start !== undefined && { start }),

@@ -6,6 +6,7 @@ import { LogLoops, type NamedBy } from '../follow/log-loops.ts';
 import type { ReadLocation } from '../follow/shards.ts';
 import type { FollowedLog, ShardSource } from '../follow/types.ts';
 import { type FollowEvent, Follower, type FollowOptions, type Round } from './follower.ts';
+import type { LookupFollower } from './lookup-follower.ts';
 import type { TrustWatch } from './trust-watch.ts';
 import type { AlertQueue } from './types.ts';
 
@@ -23,6 +24,8 @@ interface MonitorOptions extends Omit<FollowOptions, 'onEvent' | 'queue'> {
   readonly shards: readonly ShardSource[];
   readonly trusts: readonly TrustWatch[];
   readonly queue: AlertQueue;
+  /** The follower of a log that an index watches; undefined for a log that is scanned. */
+  readonly byIndex?: (log: FollowedLog, options: FollowOptions) => LookupFollower | undefined;
   readonly read: ReadLocation;
   readonly onEvent?: (event: MonitorEvent) => void;
 }
@@ -49,9 +52,11 @@ export interface OnceReport {
 /** The time for the deliveries of `--once`. The queue keeps the rest. */
 const DRAIN_MS = 60_000;
 
+type AnyFollower = Follower | LookupFollower;
+
 export class Monitor {
   readonly #options: MonitorOptions;
-  readonly #loops: LogLoops<Follower>;
+  readonly #loops: LogLoops<AnyFollower>;
   /** The store held no log at the start. */
   #fresh = false;
 
@@ -92,7 +97,8 @@ export class Monitor {
       } catch (error) {
         if (start === undefined || !(error instanceof ClientError) || error.code !== 'state') throw error;
         this.#emit(follower.log.origin, { type: 'fault', message: error.message, attempt: 0 });
-        await store.forget(follower.log.origin);
+        if ('forget' in follower) await follower.forget();
+        else await store.forget(follower.log.origin);
         await follower.load();
       }
     }
@@ -170,13 +176,14 @@ export class Monitor {
     return named === 'shards' && this.#fresh && start === 'now' ? 'now' : 'start';
   }
 
-  #make(log: FollowedLog, start: 'now' | 'start' | undefined): Follower {
-    const { onEvent: _onEvent, start: _start, ...options } = this.#options;
-    return new Follower(log, {
+  #make(log: FollowedLog, start: 'now' | 'start' | undefined): AnyFollower {
+    const { onEvent: _onEvent, start: _start, byIndex, ...options } = this.#options;
+    const own: FollowOptions = {
       ...options,
       ...(start !== undefined && { start }),
       onEvent: (event) => this.#emit(log.origin, event),
-    });
+    };
+    return byIndex?.(log, own) ?? new Follower(log, own);
   }
 
   async #watch(watch: TrustWatch, stop: AbortSignal): Promise<void> {
@@ -208,7 +215,7 @@ export class Monitor {
   }
 
   /** Rounds until one is good, or one catches the log, or so many have failed as confirm a suspicion. */
-  async #settle(follower: Follower, signal: AbortSignal): Promise<Round> {
+  async #settle(follower: AnyFollower, signal: AbortSignal): Promise<Round> {
     let alerts = 0;
     for (let attempt = 1; ; attempt++) {
       const round = await this.#loops.round(follower, signal);
@@ -225,7 +232,7 @@ export class Monitor {
   }
 }
 
-function reportOf(follower: Follower): LogReport {
+function reportOf(follower: AnyFollower): LogReport {
   return { log: follower.log.origin, completeThrough: follower.completeThrough, size: follower.head?.size };
 }
 

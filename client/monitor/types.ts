@@ -21,6 +21,8 @@ export const ALERT_KINDS = [
   'frozen-grew',
   /** A checkpoint of the log without the cosignatures that the policy asks for. */
   'quorum-missing',
+  /** A verifiable index, by which the monitor watches the log, gave an answer that does not hold. */
+  'bad-index',
   /** The monitor could not follow the log for some time, whatever the reason. */
   'stale',
   /** A new version of root, targets or a delegated role in a watched TUF repository. */

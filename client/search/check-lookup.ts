@@ -52,7 +52,7 @@ export interface ProvenLookup {
 }
 
 /** A lookup that does not hold: the first claim that failed, and why. */
-export interface FailedLookup {
+interface FailedLookup {
   readonly ok: false;
   readonly claim: LookupClaim;
   readonly why: string;

@@ -1,4 +1,6 @@
 /** Asks an index over HTTP: bounded in size and time, with more attempts where those may help. Nothing of an answer is verified here. */
+import type { IndexKey } from '../../merkle/index/keys.ts';
+import { MAX_LOOKUP } from '../../merkle/index/lookup.ts';
 import { printable } from '../../merkle/printable.ts';
 import { RuntimeError } from '../../merkle/runtime/runtime-errors.ts';
 import { backOffMs, parseRetryAfter, SYSTEM_CLOCK } from '../../merkle/runtime/service/back-off.ts';
@@ -27,6 +29,7 @@ export interface IndexRequests {
   readonly fetch?: typeof fetch | undefined;
 }
 
+const LOOKUP_PATH = '/stele/v1/lookup';
 const BACK_OFF = { firstMs: 250, longestMs: 10_000, longestAskedMs: 30_000 };
 const MAX_ERROR = 64 * 1024;
 
@@ -45,6 +48,16 @@ export async function fetchSearchPage(
   requests: IndexRequests = {},
 ): Promise<SearchPage> {
   return read(index, parseSearchPage, await get(searchUrl(index, query), MAX_SEARCH_REPLY, requests));
+}
+
+/** The answer to a lookup, unread. @param since postings that the caller has. @throws ClientError as `fetchIndexDescription` */
+export async function fetchLookup(
+  index: string,
+  { log, key, since }: { readonly log: string; readonly key: IndexKey; readonly since: number },
+  requests: IndexRequests = {},
+): Promise<Uint8Array> {
+  const values = new URLSearchParams({ log, kind: key.kind, value: key.value, since: String(since) });
+  return await get(`${index}${LOOKUP_PATH}?${values}`, MAX_LOOKUP, requests);
 }
 
 function read<T>(index: string, parse: (body: Uint8Array) => T, body: Uint8Array): T {

@@ -11,10 +11,21 @@ import { collect } from '../program.ts';
 import { describe, exitStatus, printJson, reportError, writeOut } from '../report.ts';
 import { addTlsOptions, fetchOf, type TlsOptions } from '../tls-authorities.ts';
 import { addTrustOptions, type TrustOptions } from '../trust-options.ts';
+import {
+  checkProvable,
+  compareHits,
+  type OutputTrust,
+  type Proof,
+  type ProvenOptions,
+  proofJson,
+  proofLines,
+  prove,
+  readOutputTrust,
+} from './proven.ts';
 import { endJson, endLines, hitJson, hitLine, type LogFinds } from './search-report.ts';
 import { searchTerms, type TermOptions } from './search-terms.ts';
 
-interface SearchOptions extends TermOptions, TrustOptions, TlsOptions {
+interface SearchOptions extends TermOptions, TrustOptions, TlsOptions, ProvenOptions {
   readonly index?: string;
   readonly log?: readonly string[];
   readonly from?: string;
@@ -40,7 +51,8 @@ const NOT_ASKED: readonly ClientErrorCode[] = ['network', 'unavailable', 'refuse
 
 const HELP = `
 Each hit is checked here: its proof leads to a checkpoint that a trusted log signed (and the quorum of --policy cosigned), and its
-entry has what was asked for. That no hit was left out is the word of the index, and this command says so. An entry's own
+entry has what was asked for. That no hit was left out is the word of the index, and this command says so; with the trust in the
+output log of a verifiable index (--output-policy) an exact search is proven complete, and --proven demands that rebuilders say so. An entry's own
 signature, and who may sign, is not judged: \`stele verify\` and \`stele decide\` do that.
 
 --digest takes a file, which is hashed here and goes nowhere, or a digest. Without --log every log is asked that the index has and
@@ -54,7 +66,9 @@ Examples:
   stele search --index https://index.example.com --identity release@example.com --issuer https://accounts.example.com
   stele search --index https://index.example.com --identity https://github.com/example/ --prefix --all --json
   stele search --index https://index.example.com --key app.tgz.pub.pem --from 100000 --log-key log.vkey
-  stele search --index https://index.example.com --kind unreadable --descending --limit 5`;
+  stele search --index https://index.example.com --kind unreadable --descending --limit 5
+  stele search --index https://index.example.com --digest app.tgz --policy log.policy --proven \\
+    --output-policy output.policy --output-log https://output.example.com --rebuilders rebuilders.policy`;
 
 export function searchCommand(): Command {
   const command = new Command('search')
@@ -88,6 +102,14 @@ export function searchCommand(): Command {
       'the last checkpoint of a frozen log: what leads beyond it is refused',
       collect,
     );
+  command
+    .option('--proven', 'demand that enough of --rebuilders have proven that no hit is missing')
+    .option('--output-policy <path>', 'trust policy of the output log of a verifiable index: asks it for a proof')
+    .option('--output-key <vkey>', 'verifier key of that output log, or a file with it')
+    .option('--output-log <url>', 'where that output log is, to prove that it only grew')
+    .option('--rebuilders <path>', 'policy whose witnesses are the rebuilders of the index, and how many must cosign')
+    .option('--log-url <url>', 'where the log is, to prove that it only grew')
+    .option('--memory <dir>', 'what is remembered of output logs (default: stele/lookups in XDG_STATE_HOME)');
   return addTlsOptions(addTrustOptions(command))
     .option('--timeout <seconds>', 'how long one answer of the index may take', '30')
     .option('--json', 'print the result as JSON')
@@ -112,6 +134,7 @@ interface Prepared {
   readonly queries: readonly Omit<SearchQuery, 'log'>[];
   readonly trust: SearchTrust;
   readonly most: number;
+  readonly output: OutputTrust | undefined;
   readonly requests: {
     readonly timeoutMs: number;
     readonly signal: AbortSignal;
@@ -141,7 +164,9 @@ async function prepared(options: SearchOptions, signal: AbortSignal): Promise<Pr
   const trust = await readVerifyTrust(trustOptions(options));
   const terms = await searchTerms(options, signal);
   const queries = terms.map((one) => ({ terms: one, ...range, limit: Math.min(PAGE, most) }));
-  return { index, queries, trust, most, requests: { timeoutMs, signal, fetch: await fetchOf(options) } };
+  const output = await readOutputTrust(options);
+  if (output !== undefined) for (const query of queries) checkProvable(query);
+  return { index, queries, trust, most, output, requests: { timeoutMs, signal, fetch: await fetchOf(options) } };
 }
 
 function trustOptions({ logKey, policy, trustedRoot, lastCheckpoint, trust, maxTrustAge }: SearchOptions) {
@@ -162,6 +187,8 @@ class Search {
   readonly #hits: object[] = [];
   readonly #finds: LogFinds[] = [];
   readonly #errors: { readonly log?: string; readonly error: unknown }[] = [];
+  /** By log. */
+  readonly #proofs = new Map<string, Proof>();
   /** Logs of the index that the trust does not know. */
   readonly #unknown: string[] = [];
 
@@ -223,14 +250,18 @@ class Search {
     const { queries } = this.#prepared;
     const finds: { -readonly [Name in keyof LogFinds]: LogFinds[Name] } = { log, hits: 0, failed: 0, more: false };
     const { searchLog } = await import('../../search/search-log.ts');
-    const { index, trust, most, requests } = this.#prepared;
+    const { index, trust, most, requests, output } = this.#prepared;
+    const seen = new Set<number>();
     try {
       for (const query of queries) {
         for await (const page of searchLog({ index, query: { ...query, log }, trust, ...requests })) {
           // Several queries may be about several trees: the answer is complete through the smallest.
           if (finds.page === undefined || page.size <= finds.page.size) finds.page = page;
           const taken = page.hits.slice(0, Math.max(0, most - finds.hits));
-          for (const hit of taken) this.#hit(log, hit, finds);
+          for (const hit of taken) {
+            seen.add(hit.index);
+            this.#hit(log, hit, finds);
+          }
           if (finds.hits >= most) {
             finds.more ||= taken.length < page.hits.length || page.next !== undefined;
             break;
@@ -243,6 +274,32 @@ class Search {
     }
     this.#finds.push(finds);
     if (this.#options.json !== true) this.#write(endLines(finds));
+    if (output !== undefined) await this.#prove(log, finds, seen, output);
+  }
+
+  /** Asks the verifiable index the same, and names what the hits lack or have too much. */
+  async #prove(log: string, finds: LogFinds, seen: ReadonlySet<number>, output: OutputTrust): Promise<void> {
+    const { index, queries, trust, requests } = this.#prepared;
+    try {
+      const proof = await prove({ index, log, queries, trust, output }, requests);
+      // Hits behind the last one that was fetched were not asked for.
+      const ends = [...seen];
+      const cut = finds.more && ends.length > 0;
+      const descending = this.#options.descending === true;
+      const range = {
+        from: cut && descending ? Math.min(...ends) : 0,
+        to: Math.min(finds.page?.size ?? 0, cut && !descending ? Math.max(...ends) + 1 : Number.POSITIVE_INFINITY),
+      };
+      // A limit ends the first of several queries, and the others are not asked for all of their hits.
+      const partly = cut && queries.length > 1;
+      const wrong = compareHits(proof, seen, partly ? { from: 0, to: 0 } : range);
+      for (const error of wrong) this.#fail(log, error);
+      this.#proofs.set(log, proof);
+      if (this.#options.json !== true && wrong.length === 0) this.#write(proofLines(log, proof));
+    } catch (error) {
+      if (error instanceof ClientError && error.code === 'cancelled') throw error;
+      this.#fail(log, error);
+    }
   }
 
   #hit(log: string, hit: Parameters<typeof hitLine>[0], finds: { hits: number; failed: number }): void {
@@ -274,12 +331,15 @@ class Search {
         ok: exit === 0,
         ...(worst && { error: codeOf(worst.error) }),
         hits: this.#hits,
-        logs: this.#finds.map(endJson),
+        logs: this.#finds.map((finds) => {
+          const proof = this.#proofs.get(finds.log);
+          return proof === undefined ? endJson(finds) : { ...endJson(finds), complete: proofJson(proof) };
+        }),
         notTrusted: this.#unknown,
         errors,
       });
     } else {
-      if (this.#finds.some(({ page }) => page !== undefined)) {
+      if (this.#finds.some(({ log, page }) => page !== undefined && !this.#proofs.has(log))) {
         this.#write(['That no hit was left out is the word of the index.']);
       }
       if (this.#unknown.length > 0) {

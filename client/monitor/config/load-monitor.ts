@@ -27,6 +27,7 @@ import { MAX_AUTHORITIES_BYTES, readAuthorities, readTrustDomains } from './auth
 import { readConditions, readExtensions, readMatch } from './conditions.ts';
 import { MonitorSchema } from './schema.ts';
 import type { MonitorConfig } from './types.ts';
+import { type RawIndex, watchedIndexes } from './watched-indexes.ts';
 
 const MAX_FILE_BYTES = 1024 * 1024;
 /** More threads than this only wait for the log. */
@@ -115,11 +116,12 @@ function readSinks(value: unknown, at: SettingPath, walk: SettingsWalk): SinkOpt
 
 type Raw = Omit<
   MonitorConfig,
-  'file' | 'logs' | 'shards' | 'repositories' | 'follow' | 'rules' | 'authorities' | 'threads'
+  'file' | 'logs' | 'shards' | 'indexes' | 'repositories' | 'follow' | 'rules' | 'authorities' | 'threads'
 > &
   RawFollowed &
   RawReading & {
     readonly repositories?: readonly { readonly url: string; readonly root: string; readonly directory?: string }[];
+    readonly indexes?: readonly RawIndex[];
     readonly rules?: readonly Rule[];
     readonly authorities?: string;
     readonly spiffeBundles?: string;
@@ -149,11 +151,13 @@ function assemble(
   checkUnique(rules, ['rules'], 'rule', walk);
   checkUnique(sinks, ['sinks'], 'sink', walk);
   if (shards.length === 0) checkOrigins(rules, new Set(logs.map(({ origin }) => origin)), walk);
+  const indexes = watchedIndexes(raw.indexes ?? [], logs, rules, walk);
   return {
     file,
     state,
     logs,
     shards,
+    indexes,
     ...(trust === undefined ? {} : { trust }),
     repositories,
     follow: {

@@ -9,6 +9,7 @@ import {
   FOLLOW_READING,
   FOLLOWED_LOGS,
   followedLeaf,
+  LogSchema,
   listOf,
   SETTING_NAME,
 } from '../../follow/config/followed-logs.ts';
@@ -91,6 +92,19 @@ const RuleSchema = Type.Object({
   ),
 });
 
+const IndexSchema = Type.Object({
+  log: text(ORIGIN, 'the origin of a log', { description: 'The log: the origin of one of `logs`.' }),
+  url: followedLeaf('url', 'an http(s) URL without user name, query and fragment', 'The index: its base URL.'),
+  outputLog: LogSchema,
+  rebuilders: opt(
+    path({
+      description:
+        'Policy (c2sp.org/tlog-policy) whose witnesses are the rebuilders of the index, and whose quorum must have rebuilt it.',
+      defaultText: 'none: the operator of the index is believed',
+    }),
+  ),
+});
+
 export const MonitorSchema = Type.Object({
   state: path({
     description: 'Directory of the state: how far each log was read, alerts under way, evidence, acknowledgements.',
@@ -104,6 +118,14 @@ export const MonitorSchema = Type.Object({
       0,
       MAX_LOGS,
       'TUF repositories that are watched: new versions, and what clients refuse, alert.',
+    ),
+  ),
+  indexes: opt(
+    listOf(
+      IndexSchema,
+      0,
+      MAX_LOGS,
+      'Verifiable indexes (docs/index.md) by which logs are watched: each round asks for what is new under the keys of the rules, in the place of a scan. Rules with patterns alone need a scan, and are refused for such a log.',
     ),
   ),
   rules: opt(listOf(RuleSchema, 0, MAX_RULES, 'What is watched in them.')),

@@ -2,6 +2,7 @@
 
 import type { FollowedLog, ShardSource } from '../../follow/types.ts';
 import type { SinkOptions } from '../alerts/sink-options.ts';
+import type { WatchedIndex } from '../lookup-follower.ts';
 import type { IssuingAuthority } from '../rules/issuer-trust.ts';
 import type { Rule } from '../rules/types.ts';
 import type { WatchedTrust } from '../trust-watch.ts';
@@ -15,6 +16,8 @@ export interface MonitorConfig {
   /** No two have the same origin. `logs` and `shards` are not both empty. */
   readonly logs: readonly FollowedLog[];
   readonly shards: readonly ShardSource[];
+  /** Logs of `logs` that are watched by an index in the place of a scan. */
+  readonly indexes: readonly WatchedIndex[];
   /** The local directory of the followed repository, whose source is among the shards. */
   readonly trust?: string;
   /** TUF repositories that are watched. */

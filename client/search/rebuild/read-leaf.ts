@@ -7,7 +7,7 @@ import { parseNote } from '../../../merkle/note.ts';
 import { printable } from '../../../merkle/printable.ts';
 import { ClientError } from '../../errors.ts';
 import { describeHead } from '../../follow/open-head.ts';
-import { openHead } from '../../follow/signed-head.ts';
+import { openHead, quorumMissing } from '../../follow/signed-head.ts';
 import type { FollowedLog, SignedHead } from '../../follow/types.ts';
 import type { LeafClaim, RebuiltRoot, WrongLeaf } from './types.ts';
 
@@ -52,7 +52,7 @@ export class WrongLeafError extends Error {
 export function readLeaf(
   index: number,
   bytes: Uint8Array,
-  input: Pick<FollowedLog, 'origin' | 'keys'>,
+  input: Pick<FollowedLog, 'origin' | 'keys' | 'policy'>,
   before: { readonly size: number; readonly root?: Uint8Array | undefined },
 ): ReadLeaf {
   const { note, ...claimed } = parsed(index, bytes);
@@ -69,6 +69,8 @@ export function readLeaf(
     throw new WrongLeafError({ index, bytes }, 'signature', `its input checkpoint does not hold: ${cause.message}`);
   }
   const leaf = { index, bytes, head, ...claimed };
+  const missing = quorumMissing(input, head);
+  if (missing !== undefined) throw new WrongLeafError(leaf, 'quorum', `its input checkpoint does not hold: ${missing}`);
   if (head.size < before.size) {
     const why = 'its input checkpoint is smaller than that of the leaf before';
     throw new WrongLeafError(leaf, 'size', why, `at least ${before.size} entries`, `${head.size} entries`);

@@ -16,7 +16,7 @@ import type { FeedSettings, FollowedLog } from '../../follow/types.ts';
 const opt = Type.Optional;
 /** More threads than this only wait for the log. */
 const MAX_THREADS = 4;
-export const REBUILDER_PREFIX = 'STELE_REBUILDER_';
+const REBUILDER_PREFIX = 'STELE_REBUILDER_';
 const DOCS = 'docs/index.md';
 const URL_FORM = /^https?:\/\/[^\s?#]{1,240}$/;
 
@@ -62,7 +62,10 @@ const OWN = {
   }),
 };
 
-type Own = StaticDecode<TObject<typeof OWN>>;
+/** The settings that only a rebuilder has. */
+export const RebuilderSchema = Type.Object(OWN);
+
+type Own = StaticDecode<typeof RebuilderSchema>;
 
 /** What stands in the configuration of a witness alone. */
 const NOT_HERE = ['logs', 'poll', 'lists'] as const;

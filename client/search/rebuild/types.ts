@@ -26,6 +26,8 @@ export type LeafClaim =
   | 'origin'
   /** Its input checkpoint is not signed with a key of the input log. */
   | 'signature'
+  /** Its input checkpoint lacks the quorum of witnesses that is asked for. */
+  | 'quorum'
   /** Its input checkpoint is smaller than that of the leaf before. */
   | 'size'
   /** Its input checkpoint is of another tree than the one that the input log shows. */
