@@ -12,6 +12,8 @@ export interface Growth {
 }
 
 const DAY = 86_400;
+/** A rate over a shorter time says nothing, in seconds. */
+const LEAST_OVER = 60;
 
 export function growthOf(heads: readonly RememberedHead[]): Growth {
   const times: number[] = [];
@@ -29,6 +31,6 @@ export function growthOf(heads: readonly RememberedHead[]): Growth {
   const last = times.at(-1) ?? 0;
   const first = times.findIndex((time) => time >= last - DAY);
   const over = last - (times[first] ?? last);
-  const perHour = over > 0 ? ((sizes.at(-1)! - sizes[first]!) / over) * 3600 : undefined;
+  const perHour = over >= LEAST_OVER ? ((sizes.at(-1)! - sizes[first]!) / over) * 3600 : undefined;
   return { times, sizes, perHour, over: over * 1000 };
 }

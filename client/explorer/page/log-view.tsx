@@ -75,7 +75,7 @@ function Facts({ look: { head, before, at, seen } }: { readonly look: LogLook })
         <li>
           <b>{growth.perHour === undefined ? '?' : numberWords(Math.round(growth.perHour))}</b>
           {growth.perHour === undefined
-            ? 'entries an hour: this browser has seen one checkpoint alone'
+            ? 'entries an hour: this browser has not seen checkpoints of a minute yet'
             : `entries an hour, over ${durationWords(growth.over)}`}
         </li>
         <li>
