@@ -15,7 +15,7 @@ import { EMPTY_SUBTREE } from './map-hashes.ts';
 const FORMAT = 'stele-index@v1';
 
 /** What an operator publishes of one state of its map. */
-export interface OutputLeaf {
+interface OutputLeaf {
   /** Root of the map, 32 bytes. */
   readonly root: Uint8Array;
   /** Number of keys in the map. */

@@ -23,7 +23,7 @@ interface InnerNode {
 }
 
 /** The path to the place of a key, and what is there. */
-export interface MapPath {
+interface MapPath {
   readonly siblings: readonly (Uint8Array | undefined)[];
   /** The leaf at the place: of the key, or of another one. */
   readonly leaf?: MapLeaf;

@@ -22,7 +22,7 @@ export interface KnownPostings {
 }
 
 /** What the client asked for, and of whom. */
-export interface LookupQuestion {
+interface LookupQuestion {
   readonly key: IndexKey;
   /** Origin of the log that the map is of. */
   readonly inputOrigin: string;
