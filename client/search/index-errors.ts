@@ -25,7 +25,7 @@ export const INDEX_ERRORS = {
   closing: 503, // the service is shutting down
 } as const;
 
-export type IndexErrorCode = keyof typeof INDEX_ERRORS;
+type IndexErrorCode = keyof typeof INDEX_ERRORS;
 
 interface IndexErrorData {
   /** Seconds. */

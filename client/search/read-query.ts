@@ -6,7 +6,7 @@ import { MAX_HITS, MAX_TERMS } from './terms.ts';
 import type { SearchMatch, SearchQuery, SearchTerm } from './types.ts';
 
 /** Hits of a page where the query names no limit. */
-export const DEFAULT_HITS = 100;
+const DEFAULT_HITS = 100;
 
 type Given = Readonly<Record<string, string | readonly string[]>>;
 

@@ -82,7 +82,7 @@ export const retryProblem = (description: string) => ({
   ...problem(description),
   headers: { 'Retry-After': { description: 'Seconds to wait', schema: Type.Integer() } },
 });
-export const okJson = (description: string, schema: TSchema) => ({
+const okJson = (description: string, schema: TSchema) => ({
   description,
   content: { 'application/json': { schema } },
 });

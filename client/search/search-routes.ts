@@ -15,7 +15,7 @@ import { MAX_HITS, MAX_TERMS } from './terms.ts';
 import type { IndexedLogStatus, SearchPage, SearchQuery } from './types.ts';
 
 /** What the routes need of the plain index. */
-export interface Searched {
+interface Searched {
   search(query: SearchQuery, signal: AbortSignal): Promise<SearchPage>;
   status(): readonly IndexedLogStatus[];
 }

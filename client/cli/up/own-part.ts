@@ -21,4 +21,4 @@ export function refreshed(text: string, part: string): string {
 }
 
 /** JSON strings are YAML strings, whatever is in them. */
-export const quoted = (text: string) => JSON.stringify(text);
+export const yamlText = (text: string) => JSON.stringify(text);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import type { Address } from '../../../merkle/runtime/service/ports.ts';
-import { ownPart, PART_END, quoted, refreshed } from './own-part.ts';
+import { ownPart, PART_END, refreshed, yamlText } from './own-part.ts';
 import { freePorts } from './prepare.ts';
 import type { MapPorts, PreparedMap } from './up-map.ts';
 
@@ -25,7 +25,7 @@ export interface IndexPorts extends MapPorts {
   readonly admin: number;
 }
 
-export function indexFile(data: string): string {
+function indexFile(data: string): string {
   return join(data, 'index.yaml');
 }
 
@@ -79,8 +79,8 @@ export async function usablePorts(ports: IndexPorts): Promise<IndexPorts> {
 
 function ours(logs: readonly ShownLog[], map: PreparedMap, { listen, admin }: IndexPorts): string {
   const entries = logs.map(
-    ({ url, verifierKeys }) => `  - url: ${quoted(url)}
-    keys: [${verifierKeys.map(quoted).join(', ')}]
+    ({ url, verifierKeys }) => `  - url: ${yamlText(url)}
+    keys: [${verifierKeys.map(yamlText).join(', ')}]
     # Each checkpoint must have the cosignatures that this policy requires.
     policy: trust/policy
 `,
@@ -90,8 +90,8 @@ admin: { port: ${admin} }
 logs:
 ${entries.join('')}# The verifiable index of the first of them: its output log, and who rebuilds it.
 maps:
-  - log: ${quoted(logs[0]!.origin)}
-    outputLog: { url: ${quoted(map.url)}, policy: trust/index-policy }
+  - log: ${yamlText(logs[0]!.origin)}
+    outputLog: { url: ${yamlText(map.url)}, policy: trust/index-policy }
     rebuilders: trust/index-rebuilders
 `);
 }

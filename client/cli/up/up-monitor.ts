@@ -7,7 +7,7 @@ import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { isThere, makeDirDurable, readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import { loadMonitorConfig } from '../../monitor/config/load-monitor.ts';
 import { StateStore } from '../../monitor/store/state-store.ts';
-import { ownPart, PART_END, quoted, refreshed } from './own-part.ts';
+import { ownPart, PART_END, refreshed, yamlText } from './own-part.ts';
 
 /** The processes of `stele up` that the monitor watches. */
 export interface Watched {
@@ -71,12 +71,12 @@ async function hasNotBegun(file: string): Promise<boolean> {
 
 function ours({ url, verifierKeys, witnesses }: Watched): string {
   return ownPart(`logs:
-  - url: ${quoted(url)}
-    keys: [${verifierKeys.map(quoted).join(', ')}]
+  - url: ${yamlText(url)}
+    keys: [${verifierKeys.map(yamlText).join(', ')}]
     # Each checkpoint must have the cosignatures that this policy requires.
     policy: trust/policy
     # What the witnesses have seen is compared with what the log shows here.
-    peers: [${witnesses.map(quoted).join(', ')}]
+    peers: [${witnesses.map(yamlText).join(', ')}]
 `);
 }
 
