@@ -122,7 +122,9 @@ export class Rebuild {
     if (store.halted !== undefined) return undefined;
     try {
       await this.load();
-      const look = await this.#output.look(signal);
+      const look = await this.#outputLook(signal);
+      // A log with witnesses has no checkpoint before its first leaf.
+      if (look === undefined) return undefined;
       await this.#accepted(this.#options.output, look);
       const { fact } = await this.#output.read(look, signal);
       if (fact !== undefined) throw refused(this.#options.output.origin, fact);
@@ -136,6 +138,17 @@ export class Rebuild {
 
   async close(): Promise<void> {
     await Promise.all([this.#input.close(), this.#output.close()]);
+  }
+
+  /** Undefined where the output log is new. @throws ClientError of its source */
+  async #outputLook(signal: AbortSignal): Promise<Look | undefined> {
+    try {
+      return await this.#output.look(signal);
+    } catch (error) {
+      const isMissing = error instanceof ClientError && error.code === 'missing';
+      if (isMissing && (await this.#output.isNew(signal).catch(() => false))) return undefined;
+      throw error;
+    }
   }
 
   async #loadOutput(): Promise<Cursor | undefined> {

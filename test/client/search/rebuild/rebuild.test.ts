@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { FollowedLog } from '../../../../client/follow/types.ts';
 import { Rebuild } from '../../../../client/search/rebuild/map-rebuild.ts';
+import { readLeaf } from '../../../../client/search/rebuild/read-leaf.ts';
 import { RebuildStore } from '../../../../client/search/rebuild/rebuild-store.ts';
 import { openRebuiltMap } from '../../../../client/search/rebuild/rebuilt-map.ts';
 import { decodeBase64 } from '../../../../merkle/bytes.ts';
@@ -13,6 +14,7 @@ import { FakeLog, View } from '../../../support/fake-log.ts';
 import { hashedRekord, madeUpKey } from '../../../support/fulcio.ts';
 import { IndexOperator, nameOf } from '../../../support/index-operator.ts';
 import { later, tempDir } from '../../../support/log-files.ts';
+import { CheckpointKey, quorumPolicy } from '../../../support/signed-index.ts';
 
 const entry = (i: number, seed = 'key') => hashedRekord({ key: madeUpKey(`${seed} ${i % 5}`) }, `artifact ${i}`);
 const entries = (count: number, from = 0, seed = 'key') =>
@@ -229,6 +231,35 @@ describe('a leaf that is wrong', () => {
 });
 
 describe('an output log', () => {
+  it('that is new, and shows no checkpoint before its first leaf, is no fault', async () => {
+    const operator = made(20);
+    const { output } = operator;
+    const about = JSON.stringify({ status: 'open', size: 0, verifierKeys: [output.vkey] });
+    let isNew = true;
+    output.serve = (path, bytes) => {
+      if (isNew && path === 'stele/v1/log') return new TextEncoder().encode(about);
+      return isNew && path === 'checkpoint' ? undefined : bytes;
+    };
+    const { rebuild } = await rebuilding(operator);
+    expect(await rebuild.round(signal)).toBeUndefined();
+    expect(rebuild.status).toMatchObject({ verified: 0, leaves: 0 });
+    isNew = false;
+    operator.publish();
+    await rebuild.round(signal);
+    expect(rebuild.status.verified).toBe(1);
+    // One that has shown leaves is not new, whatever it says.
+    isNew = true;
+    await expect(rebuild.round(signal)).rejects.toMatchObject({ code: 'missing' });
+  });
+
+  it('with a leaf whose input checkpoint lacks the quorum of the rebuilder is wrong', async () => {
+    const operator = made(20);
+    const policy = quorumPolicy([new CheckpointKey('witness.example.com', 'cosigner')], 'all');
+    const input = { ...followed(operator.input), policy };
+    expect(() => readLeaf(0, operator.leaf(), input, { size: 0 })).toThrow('quorum');
+    expect(readLeaf(0, operator.leaf(), followed(operator.input), { size: 0 }).keys).toBeGreaterThan(20);
+  });
+
   it('that forks halts the rebuild for good', async () => {
     const operator = made(20);
     operator.publish();
