@@ -33,7 +33,7 @@ const THREADS = /^(?:(?:node:)?(?:worker_threads|cluster)|piscina)$/;
 
 /** The page and its worker, which vite builds for browsers. */
 const isPage = (path: string) => /^client\/explorer\/(?:page|worker)\//.test(path);
-const OF_PAGES = /^(?:@noble\/.*|preact(?:\/hooks)?|uplot(?:\/dist\/uPlot\.min\.css)?)$/;
+const OF_PAGES = /^(?:preact(?:\/hooks)?|uplot(?:\/dist\/uPlot\.min\.css)?)$/;
 
 /** Why `path` must not have this import, or undefined. */
 function offence(path: string, { specifier, lazy }: Pick<Import, 'specifier' | 'lazy'>): string | undefined {
