@@ -19,7 +19,7 @@ export interface SearchTerm {
    * - `re2`: the pattern `value` (RE2) is found anywhere in it, as `MatchString` of Go does. `^` and `$` bind it to the ends.
    */
   readonly match: SearchMatch;
-  /** 1 to 10,240 bytes of UTF-8; a pattern has at most 512 characters. */
+  /** At most 131,072 bytes of UTF-8; a prefix has one character or more, and a pattern 1 to 512. */
   readonly value: string;
 }
 
