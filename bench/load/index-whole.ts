@@ -44,7 +44,7 @@ interface Sort {
 }
 
 /** Half of the entries are by one of 1,000 keys, and each of the others by a key of its own. */
-function keyBodies(count: number, from: number): Uint8Array[] {
+export function keyBodies(count: number, from: number): Uint8Array[] {
   return Array.from({ length: count }, (_, i) => {
     const at = from + i;
     return hashedRekord(

@@ -18,6 +18,8 @@
  *     npm run bench:load -- --monitor --repeat 3
  *     npm run bench:load -- --index
  *     npm run bench:load -- --index --sizes 10000000
+ *     npm run bench:load -- --map
+ *     npm run bench:load -- --map --sizes 10000000
  *     npm run bench:load -- --only shared-256 --server='--cpu-prof --cpu-prof-dir=/tmp/profile dist/client/cli/main.js'
  *     npm run bench:load -- --only shared-256 --server=dist/client/cli/main.js --server='dist/client/cli/main.js --batch-max-age 2ms'
  *     npm run bench:load -- --pairs 20 --server OTHER/dist/client/cli/main.js --server dist/client/cli/main.js
@@ -37,6 +39,7 @@ import { hostileLogRows } from './hostile-log.ts';
 import { hostileWitnessRows } from './hostile-witness.ts';
 import { identityRows } from './identity.ts';
 import { indexQueryRows, indexRows } from './index-whole.ts';
+import { mapRows } from './map-whole.ts';
 import { monitorRows } from './monitor.ts';
 import { pairRows } from './pairs.ts';
 import { publishRows } from './publish.ts';
@@ -65,6 +68,7 @@ const { values } = parseArgs({
     identity: { type: 'boolean', default: false },
     monitor: { type: 'boolean', default: false },
     index: { type: 'boolean', default: false },
+    map: { type: 'boolean', default: false },
     pairs: { type: 'string' },
     json: { type: 'string' },
     only: { type: 'string', default: '' },
@@ -137,6 +141,12 @@ if (values.growth) {
   const queries = indexQueryRows(built);
   console.log(table(queries));
   monitor.push(...built.map(({ row }) => row), ...queries);
+} else if (values.map) {
+  const rows = mapRows(values.quick, values.sizes === undefined ? undefined : Number(values.sizes));
+  console.log(table(rows.map(({ row }) => row)));
+  const lookups = rows.flatMap((one) => one.lookups);
+  console.log(table(lookups));
+  monitor.push(...rows.map(({ row }) => row), ...lookups);
 } else if (values.witness) {
   const cosigning = await witnessRows();
   console.log(table(cosigning));
