@@ -10,7 +10,8 @@ import type { IndexPart, PartContext } from './index-parts.ts';
 import type { MapConfig } from './map/map-config.ts';
 import { MapMetrics } from './map/map-metrics.ts';
 import { lookupRoute } from './map/map-routes.ts';
-import { type MapEvent, MappedLog, type MapStatus } from './map/mapped-log.ts';
+import type { MapEvent, MapStatus } from './map/map-types.ts';
+import { MappedLog } from './map/mapped-log.ts';
 
 /** @throws ClientError `state`: a map is damaged or of another log; RuntimeError `locked`, `store`, `file` and those of `outgoing` */
 export async function openMapPart(context: PartContext): Promise<IndexPart> {

@@ -11,6 +11,11 @@ import { fastKeyHash, fastKeys } from '../fast-keys.ts';
 
 const HASH = 32;
 
+interface FoundKey {
+  readonly hash: Uint8Array;
+  readonly places: number[];
+}
+
 /** The keys of a run of entries, each with the places of the entries that have it, ascending. */
 export interface RunKeys {
   readonly length: number;
@@ -41,22 +46,23 @@ export function packBodies(bodies: readonly Uint8Array[]): ArrayBuffer {
 export function extractBatch(task: ArrayBuffer): ArrayBuffer {
   const count = new Uint32Array(task, 0, 1)[0]!;
   const lengths = new Uint32Array(task, 4, count);
-  const found = new Map<string, { readonly hash: Uint8Array; readonly places: number[] }>();
-  /** Values come again and again: an issuer, a repository. */
-  const known = new Map<string, { readonly hash: Uint8Array; readonly places: number[] }>();
+  const found = new Map<string, FoundKey>();
+  /** By kind and value. Values come again and again: an issuer, a repository. */
+  const known: Record<string, Map<string, FoundKey>> = {};
   let at = 4 + 4 * count;
   for (let place = 0; place < count; place++) {
     const body = new Uint8Array(task, at, lengths[place]!);
     at += body.length;
     for (const key of fastKeys(body)) {
-      const text = `${key.kind} ${key.value}`;
-      let one = known.get(text);
+      known[key.kind] ??= new Map();
+      const ofKind = known[key.kind]!;
+      let one = ofKind.get(key.value);
       if (one === undefined) {
         const hash = fastKeyHash(key);
         const name = Buffer.from(hash.buffer, hash.byteOffset, HASH).toString('latin1');
         one = found.get(name) ?? { hash, places: [] };
         found.set(name, one);
-        known.set(text, one);
+        ofKind.set(key.value, one);
       }
       if (one.places[one.places.length - 1] !== place) one.places.push(place);
     }

@@ -21,12 +21,14 @@ import { EXTRACTOR } from '../../../merkle/index/keys.ts';
 import { ClientError } from '../../errors.ts';
 import { cursorRecord, parseCursor, peerRecords } from '../../follow/cursor-record.ts';
 import type { Batch, Cursor, FeedConsumer, FollowedLog } from '../../follow/types.ts';
+import { PREFIX_BYTES, prefixName } from './key-bits.ts';
 import { type ExtractedRun, type KeyExtractor, keyExtractor } from './key-extractor.ts';
+import { type FullChunk, KeyHistory } from './key-history.ts';
 import { type MapMeta, type MapRoot, MapStore } from './map-store.ts';
 import { PostingLog } from './posting-log.ts';
 import { PostingReader } from './posting-reader.ts';
-import { CHUNK, type KeyPostings, NO_POSTINGS } from './postings.ts';
-import { prefixName, Trie } from './trie.ts';
+import { type KeyPostings, NO_POSTINGS } from './postings.ts';
+import { Trie } from './trie.ts';
 
 export interface MapOptions {
   /** The directory of this map alone. */
@@ -40,7 +42,8 @@ export interface MapOptions {
 
 /** A key whose leaf in the trie is not of its postings. */
 interface Changed {
-  readonly key: Uint8Array;
+  /** The key hash as a text of 32 characters, one a byte: it takes less time and memory than an array. */
+  readonly name: string;
   readonly postings: KeyPostings;
   /** It has a leaf in the trie. */
   readonly known: boolean;
@@ -61,6 +64,7 @@ export class IndexMap implements FeedConsumer {
   readonly #extractor: KeyExtractor;
   readonly #trie = new Trie();
   readonly #hashes = new PostingLog();
+  readonly #history: KeyHistory;
   readonly #changed = new Map<string, Changed>();
   readonly #kept = new Map<string, Changed>();
   #meta: Omit<MapMeta, 'format'>;
@@ -75,6 +79,7 @@ export class IndexMap implements FeedConsumer {
   private constructor({ log, threads, extractor }: MapOptions, store: MapStore, meta: MapMeta | undefined) {
     this.log = log;
     this.#store = store;
+    this.#history = new KeyHistory((key, index) => store.chunk(key, index), this.#hashes);
     this.#extractor = extractor ?? keyExtractor(threads);
     this.#meta = meta ?? { log: log.origin, extractor: EXTRACTOR, base: 0 };
   }
@@ -226,7 +231,7 @@ export class IndexMap implements FeedConsumer {
     if (postings !== undefined && postings.count > 0) return { shown, siblings, postings };
     for await (const rows of this.#store.keys(leaf, 16)) {
       for (const row of rows) {
-        const there = await this.#below(row.key, row.postings, shown.size);
+        const there = await this.#history.below(row.key, row.postings, shown.size);
         if (there.count > 0) {
           return {
             shown,
@@ -246,39 +251,12 @@ export class IndexMap implements FeedConsumer {
 
   async #postingsAt(key: Uint8Array, size: number): Promise<KeyPostings | undefined> {
     const postings = await this.#store.postings(key);
-    return postings && (await this.#below(key, postings, size));
-  }
-
-  /** The postings below `size`. */
-  async #below(key: Uint8Array, all: KeyPostings, size: number): Promise<KeyPostings> {
-    if (all.last < size) return all;
-    if (all.rest.length > 0 && all.rest[0]! < size) {
-      const rest = all.rest.slice(0, lowerBound(all.rest, size));
-      return { count: all.count - all.rest.length + rest.length, edge: all.edge, rest, last: rest[rest.length - 1]! };
-    }
-    // The last full chunk that begins below the size.
-    let [low, high] = [0, Math.floor(all.count / CHUNK)];
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      if ((await this.#store.chunk(key, middle)).rest[0]! < size) low = middle + 1;
-      else high = middle;
-    }
-    if (low === 0) return NO_POSTINGS;
-    const chunk = await this.#store.chunk(key, low - 1);
-    return this.#ofChunk(chunk, low - 1, lowerBound(chunk.rest, size));
-  }
-
-  /** The postings up to the first `length` of a chunk, 1 or more. */
-  #ofChunk(chunk: Pick<KeyPostings, 'edge' | 'rest'>, index: number, length: number): KeyPostings {
-    const last = chunk.rest[length - 1]!;
-    const count = index * CHUNK + length;
-    if (length === CHUNK) return { count, edge: this.#hashes.edgeBehind(chunk, index), rest: [], last };
-    return { count, edge: chunk.edge, rest: chunk.rest.slice(0, length), last };
+    return postings && (await this.#history.below(key, postings, size));
   }
 
   async #take(first: number, runs: readonly ExtractedRun[], cursor: Cursor): Promise<void> {
     const found = await this.#findKeys(runs);
-    const chunks: [key: Uint8Array, index: number, chunk: Pick<KeyPostings, 'edge' | 'rest'>][] = [];
+    const chunks: (FullChunk & { readonly name: string })[] = [];
     for (const run of runs) {
       let next = 0;
       for (let i = 0; i < run.length; i++) {
@@ -286,15 +264,17 @@ export class IndexMap implements FeedConsumer {
         const before = found.get(name)!;
         const places = run.places.subarray(next, next + run.counts[i]!);
         next += places.length;
-        const postings = this.#added(before, places, first + run.first, chunks);
-        found.set(name, { key: before.key, postings, known: before.known });
+        const postings = this.#history.added(before.postings, places, first + run.first, (chunk) =>
+          chunks.push({ name, ...chunk }),
+        );
+        found.set(name, { name, postings, known: before.known });
       }
     }
     const meta = { ...this.#meta, cursor: cursorRecord(cursor), peers: peerRecords(cursor.peers) };
     await this.#store.write((batch) => {
       batch.meta(meta);
-      for (const [key, index, chunk] of chunks) batch.chunk(key, index, chunk);
-      for (const { key, postings } of found.values()) batch.postings(key, postings);
+      for (const { name, index, chunk } of chunks) batch.chunk(keyOf(name), index, chunk);
+      for (const { name, postings } of found.values()) batch.postings(keyOf(name), postings);
     });
     this.#meta = meta;
     for (const [name, changed] of found) {
@@ -306,7 +286,7 @@ export class IndexMap implements FeedConsumer {
   /** What the map has of the keys of runs. */
   async #findKeys(runs: readonly ExtractedRun[]): Promise<Map<string, Changed>> {
     const found = new Map<string, Changed>();
-    const unread: [name: string, key: Uint8Array][] = [];
+    const unread: string[] = [];
     for (const { length, hashes } of runs) {
       for (let i = 0; i < length; i++) {
         const name = nameAt(hashes, i);
@@ -314,57 +294,34 @@ export class IndexMap implements FeedConsumer {
         const here = this.#changed.get(name) ?? this.#kept.get(name);
         if (here !== undefined) found.set(name, here);
         else {
-          const key = hashes.slice(i * HASH, (i + 1) * HASH);
-          found.set(name, { key, postings: NO_POSTINGS, known: false });
-          if (this.#trie.has(key)) unread.push([name, key]);
+          found.set(name, { name, postings: NO_POSTINGS, known: false });
+          if (this.#trie.has(hashes, i * HASH)) unread.push(name);
         }
       }
     }
-    const read = await this.#store.manyPostings(unread.map(([, key]) => key));
-    for (const [i, [name, key]] of unread.entries()) {
+    const read = await this.#store.manyPostings(unread.map(keyOf));
+    for (const [i, name] of unread.entries()) {
       const postings = read[i];
       // Otherwise another key begins with the same bytes.
-      if (postings !== undefined) found.set(name, { key, postings, known: true });
+      if (postings !== undefined) found.set(name, { name, postings, known: true });
     }
     return found;
-  }
-
-  #added(
-    { key, postings }: Changed,
-    places: Uint32Array,
-    first: number,
-    chunks: [Uint8Array, number, Pick<KeyPostings, 'edge' | 'rest'>][],
-  ): KeyPostings {
-    let { edge } = postings;
-    let rest = [...postings.rest];
-    for (const place of places) rest.push(first + place);
-    if (postings.last >= first + places[0]!) {
-      throw new ClientError('state', 'the map has a posting that it gets again: build the map again');
-    }
-    const count = postings.count + places.length;
-    for (let index = Math.floor(postings.count / CHUNK); rest.length >= CHUNK; index++) {
-      const chunk = { edge, rest: rest.slice(0, CHUNK) };
-      chunks.push([key, index, chunk]);
-      edge = this.#hashes.edgeBehind(chunk, index);
-      rest = rest.slice(CHUNK);
-    }
-    return { count, edge, rest, last: first + places[places.length - 1]! };
   }
 
   /** Puts the leaves of all keys that changed below `size` into the trie, which has that size then. */
   async #putAll(size: number): Promise<void> {
     const groups: Changed[][] = Array.from({ length: 256 }, () => []);
-    for (const changed of this.#changed.values()) groups[changed.key[0]!]!.push(changed);
+    for (const changed of this.#changed.values()) groups[changed.name.charCodeAt(0)]!.push(changed);
     for (const group of groups) {
       const ready: Changed[] = [];
       for (const changed of group) {
-        const { key, postings: all } = changed;
-        const postings = all.last < size ? all : await this.#below(key, all, size);
+        const { name, postings: all } = changed;
+        const postings = all.last < size ? all : await this.#history.below(keyOf(name), all, size);
         if (postings.count > 0) ready.push({ ...changed, postings });
       }
-      ready.sort((a, b) => Buffer.compare(a.key, b.key));
+      ready.sort((a, b) => (a.name < b.name ? -1 : 1));
       await this.#put(ready);
-      for (const { key } of ready) this.#putDone(nameAt(key, 0), size);
+      for (const { name } of ready) this.#putDone(name, size);
     }
     this.#meta = { ...this.#meta, base: size };
   }
@@ -385,16 +342,15 @@ export class IndexMap implements FeedConsumer {
   async #put(ready: readonly Changed[]): Promise<void> {
     for (let from = 0; from < ready.length; ) {
       let to = Math.min(from + PUT_AT_ONCE, ready.length);
-      while (to < ready.length && samePrefix(ready[to - 1]!.key, ready[to]!.key)) to++;
+      while (to < ready.length && samePrefix(ready[to - 1]!.name, ready[to]!.name)) to++;
       const some = ready.slice(from, to);
       const leaves = {
-        keys: new Uint8Array(some.length * HASH),
+        keys: Buffer.from(some.map(({ name }) => name).join(''), 'latin1'),
         hashes: new Uint8Array(some.length * HASH),
         length: some.length,
       };
-      for (const [i, { key, postings }] of some.entries()) {
-        leaves.keys.set(key, i * HASH);
-        this.#hashes.leaf(key, postings, leaves.hashes, i * HASH);
+      for (const [i, { postings }] of some.entries()) {
+        this.#hashes.leaf(leaves.keys, postings, leaves.hashes, i * HASH);
       }
       this.#trie.put(leaves, await this.#ties(some));
       from = to;
@@ -405,11 +361,12 @@ export class IndexMap implements FeedConsumer {
   /** For each new key whose first bytes a key in the trie has alone: that key. */
   async #ties(some: readonly Changed[]): Promise<Map<string, Uint8Array>> {
     const ties = new Map<string, Uint8Array>();
-    for (const { key, known } of some) {
+    for (const { name: whole, known } of some) {
+      const key = keyOf(whole);
       if (known || !this.#trie.has(key) || this.#trie.isKnot(key)) continue;
       const name = prefixName(key, 0);
       if (ties.has(name)) continue;
-      const fresh = new Set(some.filter((one) => !one.known).map((one) => nameAt(one.key, 0)));
+      const fresh = new Set(some.filter((one) => !one.known).map((one) => one.name));
       for await (const rows of this.#store.keys(key.subarray(0, 12), 16)) {
         const there = rows.find((row) => {
           const row0 = nameAt(row.key, 0);
@@ -438,18 +395,19 @@ export class IndexMap implements FeedConsumer {
     for await (const rows of this.#store.keys()) {
       for (const { key: view, postings } of rows) {
         const key = new Uint8Array(view);
-        const one = postings.last < first ? postings : await this.#below(key, postings, first);
+        const name = nameAt(key, 0);
+        const one = postings.last < first ? postings : await this.#history.below(key, postings, first);
         if (one.count > 0) {
-          if (ready.length >= PUT_AT_ONCE && !samePrefix(ready[ready.length - 1]!.key, key)) {
+          if (ready.length >= PUT_AT_ONCE && !samePrefix(ready[ready.length - 1]!.name, name)) {
             await this.#put(ready);
             ready = [];
           }
-          ready.push({ key, postings: one, known: false });
+          ready.push({ name, postings: one, known: false });
         }
         if (postings.last < first) continue;
-        const two = await this.#below(key, postings, base);
-        if (two.count > one.count) later.push({ key, postings: two, known: one.count > 0 });
-        if (postings.last >= base) this.#changed.set(nameAt(key, 0), { key, postings, known: two.count > 0 });
+        const two = await this.#history.below(key, postings, base);
+        if (two.count > one.count) later.push({ name, postings: two, known: one.count > 0 });
+        if (postings.last >= base) this.#changed.set(name, { name, postings, known: two.count > 0 });
       }
       await this.#breathe();
     }
@@ -510,17 +468,10 @@ function nameAt(hashes: Uint8Array, i: number): string {
   return Buffer.from(hashes.buffer, hashes.byteOffset + i * HASH, HASH).toString('latin1');
 }
 
-function samePrefix(a: Uint8Array, b: Uint8Array): boolean {
-  return prefixName(a, 0) === prefixName(b, 0);
+function keyOf(name: string): Buffer {
+  return Buffer.from(name, 'latin1');
 }
 
-/** The number of values below `bound`. */
-function lowerBound(values: readonly number[], bound: number): number {
-  let [low, high] = [0, values.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (values[middle]! < bound) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function samePrefix(a: string, b: string): boolean {
+  return a.startsWith(b.slice(0, PREFIX_BYTES));
 }

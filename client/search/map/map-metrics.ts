@@ -1,7 +1,7 @@
 /** The metrics of the verifiable index. */
 import type { Observer } from '../../../merkle/runtime/service/histogram.ts';
 import type { MetricSet } from '../../../merkle/runtime/service/metric-set.ts';
-import type { MapStatus } from './mapped-log.ts';
+import type { MapStatus } from './map-types.ts';
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 

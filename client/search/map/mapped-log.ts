@@ -1,27 +1,6 @@
-/**
- * The map of one log, from its entries to its published versions. One version is on its way at a time:
- *
- * ```
- * input checkpoint accepted ─ entries ─ root ═ PENDING ═ leaf added ─ output checkpoint, quorum ─ proof ─ rebuilders ═ PUBLISHED ═
- * ```
- *
- * | step                                              | what a crash behind it leaves                                         |
- * |---------------------------------------------------|-----------------------------------------------------------------------|
- * | the feed gives entries, the map takes them        | the map behind or before a batch; lookups are of the published version |
- * | the map has the root for the accepted checkpoint  | the same root, computed again                                         |
- * | **pending**: the bytes of the leaf are durable    | the next start sends the same bytes                                   |
- * | the output log adds the leaf                      | the log answers the same bytes with the same index                    |
- * | its checkpoint with the quorum covers the leaf    | the next start finds the leaf in the log                              |
- * | rebuilders cosign                                 | they are asked again                                                  |
- * | **published**, with the size that lookups have    | the new version                                                       |
- *
- * So a version has one leaf, whatever happens. Lookups go on from the last published version all the time.
- */
-import { MAX_ENTRY } from '../../../merkle/bundle.ts';
 import { equal } from '../../../merkle/bytes.ts';
 import { MerkleError } from '../../../merkle/errors.ts';
 import { formatOutputLeaf } from '../../../merkle/index/map-leaf.ts';
-import { formatNote } from '../../../merkle/note.ts';
 import { leafHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
@@ -29,70 +8,19 @@ import { backOffMs, SYSTEM_CLOCK } from '../../../merkle/runtime/service/back-of
 import { type FetchTile, proveConsistency } from '../../../merkle/tile.ts';
 import { ClientError } from '../../errors.ts';
 import { Feed } from '../../follow/follow.ts';
-import type { Batch, Fact, FeedSettings, FollowedLog, SignedHead } from '../../follow/types.ts';
+import type { Batch, SignedHead } from '../../follow/types.ts';
 import { FrozenLog } from '../../submit/frozen-log.ts';
 import { addRaw } from '../../submit/raw-entry.ts';
 import { isBeginning, proveLeaf, tilesOf } from '../../tiles/tree-proofs.ts';
-import type { OpenSource } from '../../tiles/types.ts';
-import { isBy } from '../../trust/quorum.ts';
 import { SearchError } from '../search-errors.ts';
 import { IndexMap } from './index-map.ts';
+import { followRefusal, inputNote } from './input-note.ts';
 import { MapHalt } from './map-halt.ts';
 import { answerLookup, type LookupRequest } from './map-lookup.ts';
+import type { MapEvent, MappedLogOptions, MapStatus } from './map-types.ts';
 import { OutputLeaves, type SeenLeaf } from './output-leaves.ts';
 import { decodePublished, encodePublished, type PublishedMap, withSignatures } from './published-map.ts';
-import { type RebuilderSettings, type RebuilderState, Rebuilders } from './rebuilders.ts';
-
-export interface MappedLogOptions {
-  readonly input: FollowedLog;
-  /** The output log of this map alone. Its location is the URL to which leaves are added. */
-  readonly output: FollowedLog;
-  readonly rebuilders?: RebuilderSettings;
-  /** The directory of this map alone. */
-  readonly dir: string;
-  /** Threads that extract keys. */
-  readonly threads: number;
-  readonly open: OpenSource;
-  readonly settings: FeedSettings;
-  /** From the end of one round to the next, and the first pause after a failure, in milliseconds. */
-  readonly pollMs: number;
-  readonly retryMs: number;
-  /** Shortest time from one version to the next. */
-  readonly intervalMs: number;
-  /** For requests to the output log that add leaves; Node's own by default. */
-  readonly fetch?: typeof fetch;
-  readonly rebuilderFetch?: typeof fetch;
-  readonly onEvent?: (event: MapEvent) => void;
-  /** Milliseconds since 1970. */
-  readonly now?: () => number;
-}
-
-export type MapEvent =
-  | { readonly type: 'published'; readonly size: number; readonly index: number; readonly keys: number }
-  | { readonly type: 'late'; readonly size: number; readonly missing: readonly string[] }
-  | { readonly type: 'fault'; readonly message: string; readonly attempt: number }
-  | { readonly type: 'halted'; readonly message: string }
-  | { readonly type: 'recovered' };
-
-/** Where the map of a log stands. */
-export interface MapStatus {
-  readonly log: string;
-  readonly output: string;
-  /** Entries that the map has taken, and the last checkpoint of the log that was accepted. */
-  readonly taken: number;
-  readonly accepted: number;
-  readonly published?: PublishedMap & { readonly keys: number };
-  /** When the published version became so, in milliseconds since 1970. */
-  readonly publishedAt?: number;
-  readonly rebuilders: readonly RebuilderState[];
-  /** The published version lacks the quorum of the rebuilders. */
-  readonly late: boolean;
-  readonly halted?: string;
-  readonly fault?: string;
-  /** When a round last ended well, in milliseconds since 1970; 0 before. */
-  readonly followed: number;
-  readonly memory: { readonly trie: number; readonly retired: number; readonly changed: number };
-}
+import { type RebuilderSettings, Rebuilders } from './rebuilders.ts';
 
 const LONGEST_PAUSE_MS = 60_000;
 /** From one look at the output log to the next, until it covers the leaf. */
@@ -304,12 +232,12 @@ export class MappedLog {
   /** Looks at a log, and reads what it has. @throws MapHalt `output-lies`, `input-lies`; ClientError */
   async #follow(feed: Feed, which: 'input' | 'output', signal: AbortSignal, reads = true): Promise<SignedHead> {
     const look = await feed.look(signal);
-    if (!look.accepted) throw refusal(which, look.facts[0]!);
+    if (!look.accepted) throw followRefusal(which, look.facts[0]!);
     if (!reads) return look.head;
     // The next version is of this checkpoint, unless leaves of the output log come first.
     if (which === 'input' && this.#leaves.next === undefined) this.#map.aim(look.head.size);
     const { fact } = await feed.read(look, signal);
-    if (fact !== undefined) throw refusal(which, fact);
+    if (fact !== undefined) throw followRefusal(which, fact);
     return look.head;
   }
 
@@ -454,32 +382,6 @@ async function openIndexMap({ dir, input, threads }: MappedLogOptions): Promise<
   return await IndexMap.open({ dir, log: input, threads });
 }
 
-/**
- * The accepted checkpoint as a leaf holds it: with all its signatures, or with those of the log and of the policy alone where
- * others would make the leaf too long. @throws ClientError `unsupported`: these are too long
- */
-function inputNote({ keys, policy }: FollowedLog, head: SignedHead): string {
-  // The plain checkpoint of a frozen log is the one with the quorum.
-  const { note, signed } = head.plain ?? head;
-  if (note.length <= LONGEST_NOTE) return note;
-  const known = [...keys, ...(policy?.witnesses ?? []).map(({ key }) => key)];
-  const own = signed.signatures.filter((signature) => known.some((key) => isBy(signature, key)));
-  const short = formatNote(signed.text, own);
-  if (short.length <= LONGEST_NOTE) return short;
-  throw new ClientError('unsupported', `the checkpoint of the input log has ${note.length} bytes, too many for a leaf`);
-}
-
-/** Bytes of a checkpoint that fit into a leaf. */
-const LONGEST_NOTE = MAX_ENTRY - 256;
-
 function from({ size }: SignedHead, tiles: FetchTile): (oldSize: number) => Promise<readonly Uint8Array[]> {
   return (oldSize) => proveConsistency(oldSize, size, tiles, fastSha256);
-}
-
-/** Why a log is not followed further. What is not proven may pass. */
-function refusal(which: 'input' | 'output', fact: Fact): MapHalt | ClientError {
-  const what = `the ${which} log cannot be followed (${fact.type})`;
-  if (fact.proven) return new MapHalt(`${which}-lies`, `${what}: it has signed what contradicts itself`);
-  if (fact.type === 'quorum-missing') return new ClientError('quorum', `${what}: ${fact.why}`);
-  return new ClientError('corrupt', what);
 }

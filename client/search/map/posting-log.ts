@@ -21,12 +21,15 @@ export class PostingLog {
   readonly #hasher = rangeHasher(RUNS_AT + RUN_ROOM);
   readonly #memory = this.#hasher.memory;
 
-  /** Writes the leaf hash of a key (32 bytes) to `out` at `at`. @param count the postings of edge and rest */
-  leaf(key: Uint8Array, { count, edge, rest }: Omit<KeyPostings, 'last'>, out: Uint8Array, at: number): void {
+  /**
+   * Writes the leaf hash of a key (32 bytes) to `out` at `at`, where `keys` has the key.
+   * @param count the postings of edge and rest
+   */
+  leaf(keys: Uint8Array, { count, edge, rest }: Omit<KeyPostings, 'last'>, out: Uint8Array, at: number): void {
     const memory = this.#memory;
     this.#root(edge, rest);
     memory[LEAF_AT] = KEY_LEAF;
-    memory.set(key, LEAF_AT + 1);
+    for (let i = 0; i < HASH; i++) memory[LEAF_AT + 1 + i] = keys[at + i]!;
     uint64(memory, LEAF_AT + 1 + HASH, count);
     this.#hasher.hash(LEAF_AT, LEAF_BYTES, NODE_AT);
     for (let i = 0; i < HASH; i++) out[at + i] = memory[NODE_AT + i]!;

@@ -19,20 +19,14 @@
  */
 import type { RangeHasher } from '../../../merkle/runtime/crypto/rangehash.ts';
 import { rangeHasher } from '../../../merkle/runtime/crypto/rangehash.ts';
+import { BUCKET, Buckets, ENTRY } from './buckets.ts';
+import { bitOf, comparePrefix, copy, PREFIX_BYTES, prefixName, samePrefix } from './key-bits.ts';
+import { INNER, type Knot, KnotHashes, type Member, type TriePath } from './knots.ts';
 import { Records } from './records.ts';
 
-export const PREFIX_BYTES = 12;
-const PREFIX_BITS = 8 * PREFIX_BYTES;
 const HASH = 32;
-const ENTRY = PREFIX_BYTES + HASH;
-const ENTRY_WORDS = ENTRY / 4;
-const PER_BLOCK = 4;
-const BUCKET = 24;
-const BLOCK = 4 + PER_BLOCK * ENTRY;
 /** Two children, then their hashes. */
 const NODE = 8 + 2 * HASH;
-/** The byte before the two hashes of an inner node (docs/index.md). */
-const INNER = 3;
 const SLOT = 1 + 2 * HASH;
 const DEPTHS = 256;
 
@@ -51,22 +45,6 @@ interface Version {
   readonly knots: ReadonlyMap<string, Knot>;
 }
 
-/** Keys with the same first 12 bytes. */
-interface Knot {
-  /** Whole keys in order, and their leaf hashes. */
-  readonly keys: readonly Uint8Array[];
-  readonly hashes: readonly Uint8Array[];
-  /** Of the subtree at depth 96. */
-  readonly hash: Uint8Array;
-}
-
-export interface TriePath {
-  /** The hash beside the path at each depth from the top; undefined where the subtree there is empty. */
-  readonly siblings: readonly (Uint8Array | undefined)[];
-  /** The first 12 bytes of the key whose leaf ends the path, or that whole key; undefined where the path ends at an empty place. */
-  readonly leaf: Uint8Array | undefined;
-}
-
 /** Leaves to put into the trie: one for each key hash, in the order of the key hashes. */
 export interface Leaves {
   /** 32 bytes a key, in order, none twice. */
@@ -79,13 +57,13 @@ export interface Leaves {
 const EMPTY: Version = { top: 0, root: new Uint8Array(HASH), count: 0, knots: new Map() };
 
 export class Trie {
-  readonly #blocks = new Records(BLOCK);
+  readonly #buckets: Buckets;
   readonly #nodes = new Records(NODE);
   readonly #hasher: RangeHasher;
   readonly #memory: Uint8Array;
-  readonly #words: Int32Array;
   #working = EMPTY;
   #shown = EMPTY;
+  readonly #ties = new KnotHashes();
   #knots: ReadonlyMap<string, Knot> = EMPTY.knots;
   #entries = 0;
   /** Keys of knots beyond the first of each. */
@@ -97,7 +75,7 @@ export class Trie {
   constructor() {
     this.#hasher = rangeHasher(MEMORY + (4 - (MEMORY % 4)));
     this.#memory = this.#hasher.memory;
-    this.#words = new Int32Array(this.#memory.buffer, 0, SLOTS_AT / 4);
+    this.#buckets = new Buckets(new Int32Array(this.#memory.buffer, 0, SLOTS_AT / 4));
     for (let depth = 0; depth <= DEPTHS; depth++) this.#memory[SLOTS_AT + depth * SLOT] = INNER;
   }
 
@@ -122,30 +100,30 @@ export class Trie {
 
   /** Bytes, without those of the arrays that a call of `put` uses. */
   get memory(): number {
-    return this.#blocks.memory + this.#nodes.memory;
+    return this.#buckets.memory + this.#nodes.memory;
   }
 
   /** Bytes that only the snapshot still needs. */
   get retired(): number {
-    return this.#blocks.retired * BLOCK + this.#nodes.retired * NODE;
+    return this.#buckets.retired + this.#nodes.retired * NODE;
   }
 
   /** The snapshot moves on to the leaves that are there now. */
   show(): void {
     this.#shown = this.#working;
-    this.#blocks.moveOn();
+    this.#buckets.moveOn();
     this.#nodes.moveOn();
   }
 
-  /** Whether a key with the first 12 bytes of `key` has a leaf, in what is being built. */
-  has(key: Uint8Array): boolean {
+  /** Whether a key with the 12 bytes of `key` from `from` on has a leaf, in what is being built. */
+  has(key: Uint8Array, from = 0): boolean {
     let handle = this.#working.top;
     for (let depth = 0; handle > 0; depth++) {
-      handle = this.#child(handle - 1, bitOf(key, 0, depth));
+      handle = this.#child(handle - 1, bitOf(key, from, depth));
     }
     let found = false;
-    this.#eachEntry(handle, (bytes, at) => {
-      found ||= samePrefix(bytes, at, key, 0);
+    this.#buckets.each(handle, (bytes, at) => {
+      found ||= samePrefix(bytes, at, key, from);
     });
     return found;
   }
@@ -185,7 +163,7 @@ export class Trie {
       handle = words[first + bit]!;
     }
     if (handle === 0) return { siblings, leaf: undefined };
-    let [from, to] = [0, this.#gather(handle)];
+    let [from, to] = [0, this.#buckets.gather(handle)];
     while (to - from > 1) {
       const middle = this.#split(from, to, depth);
       const [near, far] =
@@ -205,38 +183,12 @@ export class Trie {
     if (from === to) return { siblings, leaf: undefined };
     const prefix = this.#memory.slice(from * ENTRY, from * ENTRY + PREFIX_BYTES);
     const knot = knots.size > 0 ? knots.get(prefixName(prefix, 0)) : undefined;
-    return knot === undefined ? { siblings, leaf: prefix } : this.#proveInKnot(key, prefix, knot, depth, siblings);
+    return knot === undefined ? { siblings, leaf: prefix } : this.#ties.prove(key, prefix, knot, depth, siblings);
   }
 
   #hashOf(from: number, to: number, depth: number, knots: Version['knots']): Uint8Array {
     this.#subtree(from, to, depth, RESULT_AT, knots);
     return this.#memory.slice(RESULT_AT, RESULT_AT + HASH);
-  }
-
-  #proveInKnot(
-    key: Uint8Array,
-    prefix: Uint8Array,
-    knot: Knot,
-    from: number,
-    siblings: (Uint8Array | undefined)[],
-  ): TriePath {
-    let depth = from;
-    for (; depth < PREFIX_BITS; depth++) {
-      if (bitOf(key, 0, depth) === bitOf(prefix, 0, depth)) siblings.push(undefined);
-      // The path leaves the way to the knot, which stands beside it as a whole.
-      else {
-        siblings.push(this.#wrapped(prefix, 0, knot.hash, depth + 1));
-        return { siblings, leaf: undefined };
-      }
-    }
-    let members = knot.keys.map((whole, i) => ({ whole, hash: knot.hashes[i]! }));
-    for (; members.length > 1; depth++) {
-      const bit = bitOf(key, 0, depth);
-      const far = members.filter(({ whole }) => bitOf(whole, 0, depth) !== bit);
-      siblings.push(far.length === 0 ? undefined : this.#memberHash(far, depth + 1));
-      members = members.filter(({ whole }) => bitOf(whole, 0, depth) === bit);
-    }
-    return { siblings, leaf: members[0]?.whole };
   }
 
   /** Puts a knot in the place of leaves that share their first 12 bytes. Returns the number of entries to put in. */
@@ -267,20 +219,13 @@ export class Trie {
   }
 
   /** Makes a knot, or changes one. Returns its hash. */
-  #tie(name: string, members: readonly Member[], there: Uint8Array | undefined): Uint8Array {
+  #tie(name: string, members: Member[], there: Uint8Array | undefined): Uint8Array {
     const before = this.#knots.get(name);
-    const all = new Map<string, Member>();
-    for (const [i, whole] of (before?.keys ?? []).entries())
-      all.set(nameOf(whole), { whole, hash: before!.hashes[i]! });
-    if (before === undefined && there !== undefined)
-      all.set(nameOf(there), { whole: there, hash: this.#leafOf(there) });
-    for (const member of members) all.set(nameOf(member.whole), member);
-    const sorted = [...all.values()].sort((a, b) => Buffer.compare(a.whole, b.whole));
-    const hash = this.#memberHash(sorted, PREFIX_BITS);
-    this.#more += sorted.length - (before?.keys.length ?? 1);
-    const knot = { keys: sorted.map(({ whole }) => whole), hashes: sorted.map((member) => member.hash), hash };
+    if (before === undefined && there !== undefined) members.unshift({ whole: there, hash: this.#leafOf(there) });
+    const knot = this.#ties.knot(before, members);
+    this.#more += knot.keys.length - (before?.keys.length ?? 1);
     this.#knots = new Map(this.#knots).set(name, knot);
-    return hash;
+    return knot.hash;
   }
 
   /** The hash in the entry of a key that is there. */
@@ -288,39 +233,11 @@ export class Trie {
     let handle = this.#working.top;
     for (let depth = 0; handle > 0; depth++) handle = this.#child(handle - 1, bitOf(key, 0, depth));
     let hash: Uint8Array | undefined;
-    this.#eachEntry(handle, (bytes, at) => {
+    this.#buckets.each(handle, (bytes, at) => {
       if (samePrefix(bytes, at, key, 0)) hash = bytes.slice(at + PREFIX_BYTES, at + ENTRY);
     });
     if (hash === undefined) throw new Error('a key that shares its first bytes with a new one has no leaf');
     return hash;
-  }
-
-  /** The hash of the subtree at `depth` of the keys of a knot, one or more in order. */
-  #memberHash(members: readonly Member[], depth: number): Uint8Array {
-    if (members.length === 1) return members[0]!.hash;
-    const middle = members.findIndex(({ whole }) => bitOf(whole, 0, depth) === 1);
-    const end = middle < 0 ? members.length : middle;
-    const sides = [members.slice(0, end), members.slice(end)];
-    const [left, right] = sides.map((side) => (side.length === 0 ? undefined : this.#memberHash(side, depth + 1)));
-    return this.#inner(left, right);
-  }
-
-  /** The hash at `depth` of a subtree which is alone below it, and has `hash` at the depth of a knot. */
-  #wrapped(prefix: Uint8Array, at: number, hash: Uint8Array, depth: number): Uint8Array {
-    let above = hash;
-    for (let i = PREFIX_BITS - 1; i >= depth; i--) {
-      above = bitOf(prefix, at, i) === 0 ? this.#inner(above, undefined) : this.#inner(undefined, above);
-    }
-    return above;
-  }
-
-  #inner(left: Uint8Array | undefined, right: Uint8Array | undefined): Uint8Array {
-    const slot = SLOTS_AT + DEPTHS * SLOT;
-    this.#memory.fill(0, slot + 1, slot + SLOT);
-    if (left !== undefined) this.#memory.set(left, slot + 1);
-    if (right !== undefined) this.#memory.set(right, slot + 1 + HASH);
-    this.#hasher.hash(slot, SLOT, RESULT_AT);
-    return this.#memory.slice(RESULT_AT, RESULT_AT + HASH);
   }
 
   #child(node: number, bit: number): Handle {
@@ -337,11 +254,11 @@ export class Trie {
     // So many entries get a node, with what the bucket has on its two sides.
     let [left, right] = [0, 0];
     if (handle < 0) {
-      const length = this.#gather(handle);
+      const length = this.#buckets.gather(handle);
       const middle = this.#split(0, length, depth);
-      this.#dropBucket(handle);
-      left = this.#makeBucket(0, middle);
-      right = this.#makeBucket(middle, length);
+      this.#buckets.drop(handle);
+      left = this.#buckets.make(0, middle);
+      right = this.#buckets.make(middle, length);
     }
     return this.#updateNode(this.#makeNode(left, right), depth, from, to, result, true);
   }
@@ -380,10 +297,10 @@ export class Trie {
   }
 
   #updateBucket(handle: Handle, depth: number, from: number, to: number, result: number): Handle {
-    let length = handle === 0 ? 0 : this.#gather(handle);
+    let length = handle === 0 ? 0 : this.#buckets.gather(handle);
     if (to > from) {
       length = this.#merge(length, from, to);
-      if (handle !== 0) this.#dropBucket(handle);
+      if (handle !== 0) this.#buckets.drop(handle);
       return this.#settle(0, length, depth, result);
     }
     this.#subtree(0, length, depth, result, this.#knots);
@@ -394,7 +311,7 @@ export class Trie {
   #settle(from: number, to: number, depth: number, result: number): Handle {
     if (to - from <= BUCKET) {
       this.#subtree(from, to, depth, result, this.#knots);
-      return this.#makeBucket(from, to);
+      return this.#buckets.make(from, to);
     }
     const slot = SLOTS_AT + depth * SLOT;
     const middle = this.#split(from, to, depth);
@@ -414,7 +331,7 @@ export class Trie {
       const at = from * ENTRY;
       const knot = knots.size > 0 ? knots.get(prefixName(memory, at)) : undefined;
       if (knot === undefined) copy(memory, at + PREFIX_BYTES, memory, result, HASH);
-      else memory.set(this.#wrapped(memory.slice(at, at + PREFIX_BYTES), 0, knot.hash, depth), result);
+      else memory.set(this.#ties.wrapped(memory.slice(at, at + PREFIX_BYTES), knot.hash, depth), result);
       return;
     }
     const middle = this.#split(from, to, depth);
@@ -429,21 +346,6 @@ export class Trie {
     let middle = from;
     while (middle < to && bitOf(this.#memory, middle * ENTRY, depth) === 0) middle++;
     return middle;
-  }
-
-  /** Copies the entries of a bucket to the begin of the memory. Returns how many. */
-  #gather(handle: Handle): number {
-    const length = lengthOf(handle);
-    let block = blockOf(handle);
-    for (let at = 0; at < length; at += PER_BLOCK) {
-      const words = this.#blocks.words(block);
-      const from = this.#blocks.wordAt(block);
-      const count = Math.min(PER_BLOCK, length - at) * ENTRY_WORDS;
-      const to = at * ENTRY_WORDS;
-      for (let i = 0; i < count; i++) this.#words[to + i] = words[from + 1 + i]!;
-      block = words[from]!;
-    }
-    return length;
   }
 
   /** Merges the new entries [from, to) into the gathered ones, from the last on. Returns how many there are then. */
@@ -471,84 +373,4 @@ export class Trie {
     }
     return length + fresh;
   }
-
-  #makeBucket(from: number, to: number): Handle {
-    if (from === to) return 0;
-    const first = this.#blocks.make();
-    let block = first;
-    for (let at = from; ; ) {
-      const words = this.#blocks.words(block);
-      const start = this.#blocks.wordAt(block);
-      const count = Math.min(PER_BLOCK, to - at) * ENTRY_WORDS;
-      const source = at * ENTRY_WORDS;
-      for (let i = 0; i < count; i++) words[start + 1 + i] = this.#words[source + i]!;
-      at += PER_BLOCK;
-      if (at >= to) break;
-      block = this.#blocks.make();
-      words[start] = block;
-    }
-    return -(first * BUCKET + (to - from - 1)) - 1;
-  }
-
-  #dropBucket(handle: Handle): void {
-    let block = blockOf(handle);
-    for (let left = lengthOf(handle); left > 0; left -= PER_BLOCK) {
-      const next = this.#blocks.words(block)[this.#blocks.wordAt(block)]!;
-      this.#blocks.drop(block);
-      block = next;
-    }
-  }
-
-  #eachEntry(handle: Handle, look: (bytes: Uint8Array, at: number) => void): void {
-    if (handle === 0) return;
-    let block = blockOf(handle);
-    for (let left = lengthOf(handle); left > 0; left -= PER_BLOCK) {
-      const at = this.#blocks.byteAt(block) + 4;
-      for (let i = 0; i < Math.min(left, PER_BLOCK); i++) look(this.#blocks.bytes(block), at + i * ENTRY);
-      block = this.#blocks.words(block)[this.#blocks.wordAt(block)]!;
-    }
-  }
-}
-
-interface Member {
-  readonly whole: Uint8Array;
-  readonly hash: Uint8Array;
-}
-
-function blockOf(bucket: Handle): number {
-  return Math.floor((-bucket - 1) / BUCKET);
-}
-
-function lengthOf(bucket: Handle): number {
-  return ((-bucket - 1) % BUCKET) + 1;
-}
-
-function bitOf(bytes: Uint8Array, at: number, depth: number): number {
-  return (bytes[at + (depth >>> 3)]! >>> (7 - (depth & 7))) & 1;
-}
-
-/** Copies within a few dozen bytes: a view for `set` would cost more. */
-function copy(from: Uint8Array, at: number, to: Uint8Array, place: number, length: number): void {
-  for (let i = 0; i < length; i++) to[place + i] = from[at + i]!;
-}
-
-function samePrefix(a: Uint8Array, at: number, b: Uint8Array, place: number): boolean {
-  return comparePrefix(a, at, b, place) === 0;
-}
-
-function comparePrefix(a: Uint8Array, at: number, b: Uint8Array, place: number): number {
-  for (let i = 0; i < PREFIX_BYTES; i++) {
-    const order = a[at + i]! - b[place + i]!;
-    if (order !== 0) return order;
-  }
-  return 0;
-}
-
-/** The first 12 bytes of a key as a text, to find them in a map. */
-export function prefixName(bytes: Uint8Array, at: number): string {
-  return nameOf(bytes.subarray(at, at + PREFIX_BYTES));
-}
-
-function nameOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
