@@ -15,6 +15,8 @@ export class PostingReader {
   readonly postings: KeyPostings;
   readonly #chunk: (index: number) => Promise<Chunk>;
   readonly #hashes: PostingLog;
+  /** Chunks of this answer. */
+  readonly #read = new Map<number, Promise<Chunk>>();
 
   /** @param chunk reads a full chunk */
   constructor(chunk: (index: number) => Promise<Chunk>, postings: KeyPostings, hashes: PostingLog) {
@@ -39,7 +41,9 @@ export class PostingReader {
   /** A reader of these perfect subtrees of the posting log. */
   async nodes(nodes: readonly NodeId[]): Promise<NodeReader> {
     const read = new Map<string, Uint8Array>();
-    for (const { level, index } of nodes) read.set(`${level}/${index}`, await this.#node(level, index));
+    // Each chunk comes from another thread: all of them are asked for at once.
+    const work = nodes.map(async ({ level, index }) => read.set(`${level}/${index}`, await this.#node(level, index)));
+    await Promise.all(work);
     return (level, index) => {
       const hash = read.get(`${level}/${index}`);
       if (hash === undefined) throw new Error(`the node ${index} at level ${level} was not read`);
@@ -54,12 +58,15 @@ export class PostingReader {
     }
     // The last subtree of the edge behind it, where it is a left half. A right half is joined from its own halves.
     if (index % 2 === 0) return (await this.#at((index + 1) * 2 ** (level - CHUNK_LEVEL))).edge.at(-1)!;
-    const left = await this.#node(level - 1, 2 * index);
-    return nodeHash(left, await this.#node(level - 1, 2 * index + 1), fastSha256);
+    const halves = await Promise.all([this.#node(level - 1, 2 * index), this.#node(level - 1, 2 * index + 1)]);
+    return nodeHash(halves[0], halves[1], fastSha256);
   }
 
   /** A chunk with the edge before it; behind the last full one what follows. */
   async #at(index: number): Promise<Chunk> {
-    return index < Math.floor(this.postings.count / CHUNK) ? await this.#chunk(index) : this.postings;
+    if (index >= Math.floor(this.postings.count / CHUNK)) return this.postings;
+    const chunk = this.#read.get(index) ?? this.#chunk(index);
+    this.#read.set(index, chunk);
+    return await chunk;
   }
 }
