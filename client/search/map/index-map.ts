@@ -24,13 +24,13 @@ import type { Batch, Cursor, FeedConsumer, FollowedLog } from '../../follow/type
 import { PREFIX_BYTES, prefixName } from './key-bits.ts';
 import { type ExtractedRun, type KeyExtractor, keyExtractor } from './key-extractor.ts';
 import { type FullChunk, KeyHistory } from './key-history.ts';
+import { type KeyPostings, NO_POSTINGS } from './key-postings.ts';
 import { type MapMeta, type MapRoot, MapStore } from './map-store.ts';
 import { PostingLog } from './posting-log.ts';
 import { PostingReader } from './posting-reader.ts';
-import { type KeyPostings, NO_POSTINGS } from './postings.ts';
 import { Trie } from './trie.ts';
 
-export interface MapOptions {
+interface MapOptions {
   /** The directory of this map alone. */
   readonly dir: string;
   readonly log: Pick<FollowedLog, 'origin' | 'keys'>;

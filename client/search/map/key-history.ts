@@ -1,7 +1,7 @@
 /** The postings of a key as they were, and as they are with further ones. */
 import { ClientError } from '../../errors.ts';
+import { CHUNK, type Chunk, type KeyPostings, NO_POSTINGS } from './key-postings.ts';
 import type { PostingLog } from './posting-log.ts';
-import { CHUNK, type Chunk, type KeyPostings, NO_POSTINGS } from './postings.ts';
 
 /** A chunk that became full. */
 export interface FullChunk {

@@ -11,7 +11,7 @@ import { lookupDocs } from './map-docs.ts';
 import { MOST_POSTINGS } from './map-lookup.ts';
 import type { MappedLog } from './mapped-log.ts';
 
-export const LOOKUP_PATH = '/stele/v1/lookup';
+const LOOKUP_PATH = '/stele/v1/lookup';
 
 interface LookupRouteOptions {
   /** By origin of the input log. */

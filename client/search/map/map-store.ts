@@ -3,7 +3,7 @@
  *
  * | key                              | value                                                        |
  * |----------------------------------|--------------------------------------------------------------|
- * | `k`, key hash                    | the postings of the key: postings.ts                           |
+ * | `k`, key hash                    | the postings of the key: key-postings.ts                         |
  * | `c`, key hash, u32 number        | a full chunk of its postings                                 |
  * | `m`                              | JSON: format, log, cursor of the feed, base, shown             |
  * | `r`, u64 size                    | a root that was computed: 32 bytes, u64 number of keys         |
@@ -19,7 +19,7 @@
 import { GuardedLevel, type LevelBatch } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { CursorRecord, PeerRecords } from '../../follow/cursor-record.ts';
-import { type Chunk, decodeChunk, decodeKey, encodeChunk, encodeKey, type KeyPostings } from './postings.ts';
+import { type Chunk, decodeChunk, decodeKey, encodeChunk, encodeKey, type KeyPostings } from './key-postings.ts';
 
 const FORMAT = 1;
 const KEY = 0x6b;
@@ -53,7 +53,7 @@ export interface MapRoot {
   readonly count: number;
 }
 
-export interface KeyRow {
+interface KeyRow {
   readonly key: Uint8Array;
   readonly postings: KeyPostings;
 }
@@ -138,7 +138,7 @@ export class MapStore {
   }
 }
 
-export class MapBatch {
+class MapBatch {
   readonly #batch: LevelBatch;
 
   constructor(batch: LevelBatch) {

@@ -1,6 +1,6 @@
 /** The hashes of posting logs and of leaves (docs/index.md), computed in one piece of memory without an object for each. */
 import { rangeHasher, rootInPlace } from '../../../merkle/runtime/crypto/rangehash.ts';
-import { CHUNK, type KeyPostings } from './postings.ts';
+import { CHUNK, type KeyPostings } from './key-postings.ts';
 
 const HASH = 32;
 const KEY_LEAF = 2;

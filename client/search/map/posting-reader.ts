@@ -5,8 +5,8 @@
 import type { NodeId, NodeReader } from '../../../merkle/proof.ts';
 import { nodeHash } from '../../../merkle/rfc6962.ts';
 import { fastSha256 } from '../../../merkle/runtime/crypto/hash.ts';
+import { CHUNK, type Chunk, type KeyPostings } from './key-postings.ts';
 import type { PostingLog } from './posting-log.ts';
-import { CHUNK, type Chunk, type KeyPostings } from './postings.ts';
 
 /** Levels of the tree below the root of a chunk. */
 const CHUNK_LEVEL = 8;

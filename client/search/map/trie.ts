@@ -46,7 +46,7 @@ interface Version {
 }
 
 /** Leaves to put into the trie: one for each key hash, in the order of the key hashes. */
-export interface Leaves {
+interface Leaves {
   /** 32 bytes a key, in order, none twice. */
   readonly keys: Uint8Array;
   /** 32 bytes a leaf. */
