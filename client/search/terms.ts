@@ -4,6 +4,7 @@ import { encodeUtf8 } from '../../merkle/bytes.ts';
 import { isKeyKind, MAX_KEY_VALUE } from '../../merkle/index/keys.ts';
 import { patternSteps } from '../../merkle/pattern-steps.ts';
 import { printable } from '../../merkle/printable.ts';
+import { costOfSets } from './pattern-cost.ts';
 import { SearchError } from './search-errors.ts';
 import type { SearchQuery, SearchTerm } from './types.ts';
 
@@ -89,6 +90,8 @@ async function compilePattern(pattern: string): Promise<RE2JS> {
     const why = `with its repetitions written out the pattern has more than ${MAX_STEPS} steps`;
     throw new SearchError('bad-pattern', `${why}: ask for fewer with {n} and {n,m}`);
   }
+  const costly = costOfSets(pattern);
+  if (costly !== undefined) throw new SearchError('bad-pattern', `the pattern costs too much: ${costly}`);
   const { RE2JS } = await import('re2js');
   try {
     return RE2JS.compile(pattern);

@@ -56,6 +56,22 @@ describe('a query', () => {
     ['without hits', 'bad-query', { limit: 0 }],
     ['with 1,001 hits', 'bad-query', { limit: 1001 }],
     ['in no order', 'bad-query', { order: 'random' }],
+    ['with nine classes of Unicode', 'bad-pattern', { terms: [term('identity', `[${'\\pL'.repeat(9)}]`, 're2')] }],
+    [
+      'with ranges that are dear where case is ignored',
+      'bad-pattern',
+      { terms: [term('identity', `(?i)[${'a-\u{10ffff}'.repeat(120)}]`, 're2')] },
+    ],
+    ...[
+      '(?s-m:(?i:[a-\\x{10ffff}]))',
+      '(?si)[\\\\-\u{fffff}]',
+      '(?i)\\Q\\\\E[\\--\u{fffff}]',
+      '(?i)[\\0-\\x{FFFFF}]',
+    ].map((pattern): [string, string, object] => [
+      `with such a range in ${pattern}`,
+      'bad-pattern',
+      { terms: [term('identity', pattern, 're2')] },
+    ]),
     ['with look-ahead', 'bad-pattern', { terms: [term('identity', 'a(?=b)', 're2')] }],
     ['with a back-reference', 'bad-pattern', { terms: [term('identity', '(a)\\1', 're2')] }],
     ['with an open bracket', 'bad-pattern', { terms: [term('identity', '[a', 're2')] }],
