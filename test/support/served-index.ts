@@ -24,6 +24,9 @@ export class ServedIndex {
   lie: (bytes: Uint8Array, key: IndexKey) => Uint8Array | undefined = (bytes) => bytes;
   /** The hits of the plain index: by default what the map has. */
   hits: (all: readonly number[]) => readonly number[] = (all) => all;
+  /** What the plain index answers about: by default the tree of the input log, whole. */
+  plain: View | undefined;
+  plainSize: number | undefined;
   readonly asked: string[] = [];
 
   add(bodies: readonly Uint8Array[]): void {
@@ -66,10 +69,12 @@ export class ServedIndex {
 
   #answer({ pathname, searchParams }: URL): Uint8Array | string | undefined {
     const { input } = this;
-    const checkpoint = input.sign(input.text());
-    const root = input.view.tree.roots[input.size]!;
+    const view = this.plain ?? input.view;
+    const size = this.plainSize ?? input.size;
+    const root = view.tree.roots[size]!;
+    const checkpoint = input.sign(input.text(size, view));
     if (pathname === '/stele/v1/index') {
-      const log = { origin: INPUT_ORIGIN, size: input.size, root: encodeBase64(root), checkpoint };
+      const log = { origin: INPUT_ORIGIN, size, root: encodeBase64(root), checkpoint };
       return JSON.stringify({ extractor: 'v1', logs: [log] });
     }
     if (pathname === '/stele/v1/lookup') {
@@ -79,13 +84,16 @@ export class ServedIndex {
     }
     const [kind, value] = [...searchParams].find(([name]) => !['log', 'limit', 'from', 'to'].includes(name))!;
     const { place } = this.map.lookup({ kind: kind as KeyKind, value });
-    const { tree, entries } = input.view;
-    const hits = this.hits(place.kind === 'key' ? place.postings : []).map((index) => ({
+    const { tree, entries } = view;
+    const all = this.hits(place.kind === 'key' ? place.postings : []).filter((index) => index < size);
+    const most = Number(searchParams.get('limit') ?? all.length);
+    const hits = all.slice(0, most).map((index) => ({
       index,
       body: entries[index]!,
-      proof: inclusionProof(index, input.size, tree.read, nodeSha256),
+      proof: inclusionProof(index, size, tree.read, nodeSha256),
     }));
-    return JSON.stringify(searchPageJson({ log: INPUT_ORIGIN, size: input.size, root, checkpoint, hits }));
+    const next = all.length > most ? { next: 'more' } : {};
+    return JSON.stringify(searchPageJson({ log: INPUT_ORIGIN, size, root, checkpoint, hits, ...next }));
   }
 
   #note(origin: string, size: number): string {

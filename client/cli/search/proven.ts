@@ -13,6 +13,7 @@ import type { IndexRequests } from '../../search/index-client.ts';
 import type { LookupTrust } from '../../search/lookup-trust.ts';
 import type { SearchTrust } from '../../search/search-log.ts';
 import type { SearchQuery } from '../../search/types.ts';
+import type { TreeHead } from '../../tiles/types.ts';
 import { parseCheckpointKey } from '../../trust/log-key.ts';
 import { parseTrustPolicy } from '../../trust/quorum.ts';
 import { readWhole, verifierKeyText } from '../files.ts';
@@ -43,6 +44,15 @@ export interface Proof {
   /** All entries that have what was searched for. */
   readonly indexes: ReadonlySet<number>;
   readonly last: ProvenLookup;
+}
+
+/** What was found without the proof. */
+export interface Shown {
+  readonly hits: ReadonlySet<number>;
+  /** Size of the tree that the hits are of; absent where none was answered. */
+  readonly size?: number;
+  /** Whether hits and proof are known to be of one history of the log. */
+  readonly oneHistory: boolean;
 }
 
 /** Undefined where no lookup is asked for. @throws ClientError `usage`, `policy`, `file`, `log-key` */
@@ -119,8 +129,50 @@ export async function prove(
     }
     for (const at of all ?? []) if (at >= from && at < to) indexes.add(at);
   }
+  // Lookups of several keys may be of several trees, and the smallest of them is what all are about.
+  for (const at of indexes) if (at >= through) indexes.delete(at);
   await writeLookupMemory(output.memory, whom, memory);
   return { through, indexes, last: last! };
+}
+
+/**
+ * Whether the hits and the proof are of one history of the log: a log that forks could show each of them another one. False where
+ * nothing tells: the trees have two sizes, and there are no tiles.
+ *
+ * @throws ClientError `bad-index`: they are not; `corrupt`: the tiles do not tell; `cancelled`
+ */
+export async function haveOneHistory(
+  page: TreeHead,
+  { last: { input } }: Proof,
+  { places }: OutputTrust,
+  { fetch, signal }: IndexRequests,
+): Promise<boolean> {
+  const [older, newer] = page.size <= input.size ? [page, input] : [input, page];
+  const trees = `trees of ${older.size} and of ${newer.size} entries`;
+  if (older.size !== newer.size && places.input === undefined) return false;
+  const [{ openSource }, { isBeginning, tilesOf }, { fastSha256 }] = await Promise.all([
+    import('../../tiles/tiles.ts'),
+    import('../../tiles/tree-proofs.ts'),
+    import('../../../merkle/runtime/crypto/hash.ts'),
+  ]);
+  const noTiles = () => Promise.reject(new Error('two trees of one size need no tiles'));
+  const source = older.size === newer.size ? undefined : openSource(places.input!, { fetch });
+  try {
+    const is = await isBeginning(older, newer, source === undefined ? noTiles : tilesOf(source, signal), fastSha256);
+    if (is === true) return true;
+    if (is === undefined) {
+      throw new ClientError(
+        'corrupt',
+        `the tiles of the log do not prove that the hits and the proof are of one history: ${trees}`,
+      );
+    }
+  } finally {
+    await source?.close();
+  }
+  throw new ClientError(
+    'bad-index',
+    `the log shows two histories: the hits and the proof are of ${trees}, and not of one log`,
+  );
 }
 
 /**
@@ -130,37 +182,55 @@ export async function prove(
  */
 export function compareHits(
   { indexes, through }: Proof,
-  hits: ReadonlySet<number>,
+  { hits, size = 0 }: Shown,
   range: { readonly from: number; readonly to: number },
 ): ClientError[] {
   const within = (at: number) => at >= range.from && at < Math.min(range.to, through);
   const left = [...indexes].filter((at) => within(at) && !hits.has(at));
   const invented = [...hits].filter((at) => within(at) && !indexes.has(at));
   return [
-    ...left.map(
-      (at) => new ClientError('bad-index', `the index left out entry ${at}, which its verifiable index proves`),
-    ),
+    ...left.map((at) => {
+      const why = at < size ? '' : ` (it answered about the first ${size} entries only: ask again)`;
+      return new ClientError('bad-index', `the index left out entry ${at}, which its verifiable index proves${why}`);
+    }),
     ...invented.map(
       (at) => new ClientError('bad-index', `the index invented entry ${at}, which its verifiable index does not have`),
     ),
   ];
 }
 
-export function proofLines(log: string, { through, indexes, last }: Proof): string[] {
+export function proofLines(
+  log: string,
+  { through, indexes, last }: Proof,
+  { hits, size, oneHistory }: Shown,
+): string[] {
   const of = `the first ${counted(through, 'entry', 'entries')} of ${printable(log)}`;
-  const what = indexes.size === 0 ? `in ${of} there is none` : `in ${of} there is no other`;
+  const hidden = [...indexes].filter((at) => !hits.has(at)).length;
+  const other =
+    hidden === 0 ? 'there is no other' : `there are ${indexes.size}, of which ${hidden} are not shown above`;
+  const what = indexes.size === 0 ? `in ${of} there is none` : `in ${of} ${other}`;
   const { rebuilders, output } = last;
-  if (last.rebuilt === undefined) {
-    return [
-      `  Complete by the output log ${printable(output.origin)} alone, whose operator is believed (--rebuilders asks for more): ${what}.`,
-    ];
-  }
   const names = rebuilders.map(({ witness }) => printable(witness)).join(', ');
-  const when = timeText(last.rebuilt * 1000);
-  return [`  Complete: proven by ${counted(rebuilders.length, 'rebuilder')} (${names}), ${when}: ${what}.`];
+  const claim =
+    last.rebuilt === undefined
+      ? `Complete by the output log ${printable(output.origin)} alone, whose operator is believed (--rebuilders asks for more): ${what}.`
+      : `Complete: proven by ${counted(rebuilders.length, 'rebuilder')} (${names}), ${timeText(last.rebuilt * 1000)}: ${what}.`;
+  return [
+    `  ${claim}`,
+    ...(size !== undefined && size > through
+      ? [
+          `  Of the ${counted(size - through, 'entry', 'entries')} after these, that no hit was left out is the word of the index.`,
+        ]
+      : []),
+    ...(oneHistory
+      ? []
+      : [
+          '  That hits and proof are of one history of the log was not checked (--log-url, or a policy with witnesses).',
+        ]),
+  ];
 }
 
-export function proofJson({ through, indexes, last }: Proof): object {
+export function proofJson({ through, indexes, last }: Proof, { oneHistory }: Shown): object {
   const { rebuilders, rebuilt, output } = last;
   const shown = rebuilders.map(({ witness, timestamp }) => ({ name: witness, time: timeText(timestamp * 1000) }));
   return {
@@ -168,6 +238,7 @@ export function proofJson({ through, indexes, last }: Proof): object {
     by: rebuilt === undefined ? 'the output log' : 'rebuilders',
     proven: rebuilt !== undefined,
     present: indexes.size > 0,
+    oneHistory,
     indexes: [...indexes].sort((a, b) => a - b),
     rebuilders: shown,
     output: { origin: output.origin, size: output.size },

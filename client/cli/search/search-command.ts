@@ -14,6 +14,7 @@ import { addTrustOptions, type TrustOptions } from '../trust-options.ts';
 import {
   checkProvable,
   compareHits,
+  haveOneHistory,
   type OutputTrust,
   type Proof,
   type ProvenOptions,
@@ -21,6 +22,7 @@ import {
   proofLines,
   prove,
   readOutputTrust,
+  type Shown,
 } from './proven.ts';
 import { endJson, endLines, hitJson, hitLine, type LogFinds } from './search-report.ts';
 import { searchTerms, type TermOptions } from './search-terms.ts';
@@ -188,7 +190,7 @@ class Search {
   readonly #finds: LogFinds[] = [];
   readonly #errors: { readonly log?: string; readonly error: unknown }[] = [];
   /** By log. */
-  readonly #proofs = new Map<string, Proof>();
+  readonly #proofs = new Map<string, { readonly proof: Proof; readonly shown: Shown }>();
   /** Logs of the index that the trust does not know. */
   readonly #unknown: string[] = [];
 
@@ -252,6 +254,8 @@ class Search {
     const { searchLog } = await import('../../search/search-log.ts');
     const { index, trust, most, requests, output } = this.#prepared;
     const seen = new Set<number>();
+    // Before the search, so that the hits are of no older tree than the proof.
+    const proof = output && (await this.#lookUp(log, output));
     try {
       for (const query of queries) {
         for await (const page of searchLog({ index, query: { ...query, log }, trust, ...requests })) {
@@ -274,32 +278,49 @@ class Search {
     }
     this.#finds.push(finds);
     if (this.#options.json !== true) this.#write(endLines(finds));
-    if (output !== undefined) await this.#prove(log, finds, seen, output);
+    if (output !== undefined && proof !== undefined) await this.#compare(proof, finds, seen, output);
   }
 
-  /** Asks the verifiable index the same, and names what the hits lack or have too much. */
-  async #prove(log: string, finds: LogFinds, seen: ReadonlySet<number>, output: OutputTrust): Promise<void> {
+  /** Asks the verifiable index for the same. */
+  async #lookUp(log: string, output: OutputTrust): Promise<Proof | undefined> {
     const { index, queries, trust, requests } = this.#prepared;
     try {
-      const proof = await prove({ index, log, queries, trust, output }, requests);
-      // Hits behind the last one that was fetched were not asked for.
-      const ends = [...seen];
-      const cut = finds.more && ends.length > 0;
-      const descending = this.#options.descending === true;
-      const range = {
-        from: cut && descending ? Math.min(...ends) : 0,
-        to: Math.min(finds.page?.size ?? 0, cut && !descending ? Math.max(...ends) + 1 : Number.POSITIVE_INFINITY),
-      };
-      // A limit ends the first of several queries, and the others are not asked for all of their hits.
-      const partly = cut && queries.length > 1;
-      const wrong = compareHits(proof, seen, partly ? { from: 0, to: 0 } : range);
-      for (const error of wrong) this.#fail(log, error);
-      this.#proofs.set(log, proof);
-      if (this.#options.json !== true && wrong.length === 0) this.#write(proofLines(log, proof));
+      return await prove({ index, log, queries, trust, output }, requests);
     } catch (error) {
       if (error instanceof ClientError && error.code === 'cancelled') throw error;
       this.#fail(log, error);
+      return undefined;
     }
+  }
+
+  /** Names what the hits lack or have too much by the proof. */
+  async #compare(proof: Proof, finds: LogFinds, hits: ReadonlySet<number>, output: OutputTrust): Promise<void> {
+    const { log, page } = finds;
+    const { queries, trust, requests } = this.#prepared;
+    // An honest quorum of witnesses sees one history only.
+    let oneHistory = trust.policy?.quorum !== undefined;
+    try {
+      if (page !== undefined) oneHistory = (await haveOneHistory(page, proof, output, requests)) || oneHistory;
+    } catch (error) {
+      if (error instanceof ClientError && error.code === 'cancelled') throw error;
+      this.#fail(log, error);
+      return;
+    }
+    const shown = { hits, oneHistory, ...(page !== undefined && { size: page.size }) };
+    // Hits behind the last one that was fetched were not asked for.
+    const ends = [...hits];
+    const cut = finds.more && ends.length > 0;
+    const descending = this.#options.descending === true;
+    const range = {
+      from: cut && descending ? Math.min(...ends) : 0,
+      to: cut && !descending ? Math.max(...ends) + 1 : Number.POSITIVE_INFINITY,
+    };
+    // A limit ends the first of several queries, and the others are not asked for all of their hits.
+    const partly = page === undefined || (cut && queries.length > 1);
+    const wrong = partly ? [] : compareHits(proof, shown, range);
+    for (const error of wrong) this.#fail(log, error);
+    this.#proofs.set(log, { proof, shown });
+    if (this.#options.json !== true && wrong.length === 0) this.#write(proofLines(log, proof, shown));
   }
 
   #hit(log: string, hit: Parameters<typeof hitLine>[0], finds: { hits: number; failed: number }): void {
@@ -333,7 +354,9 @@ class Search {
         hits: this.#hits,
         logs: this.#finds.map((finds) => {
           const proof = this.#proofs.get(finds.log);
-          return proof === undefined ? endJson(finds) : { ...endJson(finds), complete: proofJson(proof) };
+          return proof === undefined
+            ? endJson(finds)
+            : { ...endJson(finds), complete: proofJson(proof.proof, proof.shown) };
         }),
         notTrusted: this.#unknown,
         errors,

@@ -87,6 +87,54 @@ describe('stele search --proven', () => {
     expect(invented.err).toContain('the index invented entry 17');
   });
 
+  it('names a hit that an answer about an older tree hides', async () => {
+    const { served, search } = await searching();
+    served.add(entries(10, 20));
+    served.publish();
+    served.plainSize = 20;
+    const { status, out, err } = await search('--key', KEY);
+    expect(status).toBe(1);
+    expect(err).toContain(
+      'the index left out entry 21, which its verifiable index proves (it answered about the first 20',
+    );
+    expect(out).not.toContain('Complete');
+    // The tree of the hits may be the older one where nothing is between the two.
+    expect(await search('--key', '0'.repeat(64))).toMatchObject({ status: 0 });
+  });
+
+  it('says what a limit and a proof over an older tree leave open', async () => {
+    const { served, search } = await searching();
+    let old: Uint8Array | undefined;
+    served.lie = (bytes) => {
+      old = bytes;
+      return bytes;
+    };
+    const { status, out } = await search('--key', KEY, '--limit', '2');
+    expect({ status, out }).toMatchObject({ status: 0 });
+    expect(out).toContain('there are 4, of which 2 are not shown above');
+    expect(out).not.toContain('there is no other');
+    served.add(entries(10, 20));
+    served.publish();
+    served.lie = () => old;
+    const late = await search('--key', KEY);
+    expect(late).toMatchObject({ status: 0 });
+    expect(late.out).toContain('in the first 20 entries of log.example.com/input there is no other');
+    expect(late.out).toContain('Of the 10 entries after these, that no hit was left out is the word of the index.');
+  });
+
+  it('refuses hits and a proof of two histories of the log', async () => {
+    const { served, search } = await searching();
+    const fork = new View([...entries(19), entries(1, 500)[0]!]);
+    served.plain = fork;
+    const { status, out, err } = await search('--key', KEY);
+    expect(status).toBe(1);
+    expect(err).toContain('[bad-index]: the log shows two histories');
+    expect(out).not.toContain('Complete');
+    served.plain = new View([...entries(18), entries(1, 500)[0]!]);
+    served.plainSize = 19;
+    expect((await search('--key', KEY)).err).toContain('the log shows two histories');
+  });
+
   it('ends with 1 where rebuilders are missing, and where an older index is shown than before', async () => {
     const { served, search } = await searching();
     expect((await search('--key', KEY)).status).toBe(0);
