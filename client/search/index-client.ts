@@ -11,6 +11,7 @@ import { tlsAdvice } from '../tls-advice.ts';
 import {
   INDEX_PATH,
   type IndexDescription,
+  lookupUrl,
   MAX_INDEX_REPLY,
   MAX_SEARCH_REPLY,
   parseIndexDescription,
@@ -29,7 +30,6 @@ export interface IndexRequests {
   readonly fetch?: typeof fetch | undefined;
 }
 
-const LOOKUP_PATH = '/stele/v1/lookup';
 const BACK_OFF = { firstMs: 250, longestMs: 10_000, longestAskedMs: 30_000 };
 const MAX_ERROR = 64 * 1024;
 
@@ -56,8 +56,7 @@ export async function fetchLookup(
   { log, key, since }: { readonly log: string; readonly key: IndexKey; readonly since: number },
   requests: IndexRequests = {},
 ): Promise<Uint8Array> {
-  const values = new URLSearchParams({ log, kind: key.kind, value: key.value, since: String(since) });
-  return await get(`${index}${LOOKUP_PATH}?${values}`, MAX_LOOKUP, requests);
+  return await get(lookupUrl(index, log, key, since), MAX_LOOKUP, requests);
 }
 
 function read<T>(index: string, parse: (body: Uint8Array) => T, body: Uint8Array): T {

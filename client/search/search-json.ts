@@ -3,7 +3,7 @@
  * docs/search.md has the API.
  */
 import { encodeBase64 } from '../../merkle/bytes.ts';
-import { KEY_KINDS } from '../../merkle/index/keys.ts';
+import { type IndexKey, KEY_KINDS } from '../../merkle/index/keys.ts';
 import { MAX_PROOF } from '../../merkle/proof.ts';
 import { array, bytes, int64, knownMembers, malformed, parseJson, string } from '../formats/json.ts';
 import { MAX_HITS } from './terms.ts';
@@ -11,6 +11,7 @@ import type { SearchHit, SearchMatch, SearchPage, SearchQuery, SearchTerm } from
 
 export const INDEX_PATH = '/stele/v1/index';
 export const SEARCH_PATH = '/stele/v1/search';
+export const LOOKUP_PATH = '/stele/v1/lookup';
 
 /** Longest answer to a query in bytes: 1,000 hits of which each has an entry of 65,535 bytes and a proof of 63 hashes. */
 export const MAX_SEARCH_REPLY = 96 * 1024 * 1024;
@@ -39,6 +40,14 @@ export function searchUrl(index: string, query: SearchQuery): string {
   const others = { from, to, after, before, limit, page, order };
   for (const [name, value] of Object.entries(others)) if (value !== undefined) values.append(name, String(value));
   return `${index}${SEARCH_PATH}?${values}`;
+}
+
+/**
+ * @param index the base URL of the index, without a slash at its end
+ * @param since how many postings the client has
+ */
+export function lookupUrl(index: string, log: string, { kind, value }: IndexKey, since = 0): string {
+  return `${index}${LOOKUP_PATH}?${new URLSearchParams({ log, kind, value, since: String(since) })}`;
 }
 
 /** A page as a value of JSON. */

@@ -7,11 +7,10 @@ import type { Observer } from '../../../merkle/runtime/service/histogram.ts';
 import type { DocumentedRoute } from '../../../merkle/runtime/service/openapi.ts';
 import { FOR_PAGES, IndexError } from '../index-errors.ts';
 import type { QueryTurns } from '../query-turns.ts';
+import { LOOKUP_PATH } from '../search-json.ts';
 import { lookupDocs } from './map-docs.ts';
 import { MOST_POSTINGS } from './map-lookup.ts';
 import type { MappedLog } from './mapped-log.ts';
-
-const LOOKUP_PATH = '/stele/v1/lookup';
 
 interface LookupRouteOptions {
   /** By origin of the input log. */
