@@ -101,6 +101,18 @@ function hasId(log: TrustedLog, id: Uint8Array, primitives: Primitives): boolean
 }
 
 /**
+ * The trusted root with the log of `key`, for a person who trusts both. A root that has this log already stays as it is, so its
+ * key and its period count.
+ */
+export function withOwnLog(root: TrustedRoot, key: VerifierKey, primitives: Primitives): TrustedRoot {
+  const info = keyInfo(key);
+  const id = logId(key);
+  if (info === undefined || rootLogKeys(root, id, primitives).length > 0) return root;
+  const log = { baseUrl: key.name, key: info, hash: info.kind === 'ed25519' ? undefined : ('sha256' as const) };
+  return { ...root, tlogs: [...root.tlogs, { ...log, validFor: { start: 0 }, logId: id, checkpointKeyId: id }] };
+}
+
+/**
  * The verifier key of a log of the trusted root under `name`, its origin; none where this is not its name, or where notes
  * have no such keys. With Ed25519 the checkpoint key's ID tells the name, with ECDSA only the log's address.
  */

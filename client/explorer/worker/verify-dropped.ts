@@ -17,6 +17,7 @@ import { type Bundle, parseBundle } from '../../formats/bundle.ts';
 import { parsePublicKeyPem } from '../../formats/key.ts';
 import { parseStatement } from '../../formats/statement.ts';
 import { withClientErrors } from '../../merkle-errors.ts';
+import { withOwnLog } from '../../trust/log-key.ts';
 import { verifyByTest } from '../../verify/by-test.ts';
 import { checkSentence, notProvenSentence } from '../../verify/sentences.ts';
 import { checkProofUnderRoots, checkTlogProof, entryDigest, type VerifiedProof } from '../../verify/tlog-proof.ts';
@@ -159,11 +160,12 @@ async function bundleClaims({ log, bundle: bytes, file, signer }: VerifyInput): 
   const key = signer.kind === 'key' ? parsePublicKeyPem(signer.pem, noblePrimitives).info : undefined;
   const rule = signer.kind === 'identity' ? ruleOf(signer) : undefined;
   const artifact = digestsOf(file, bundle, requiredHashes(bundle, key));
-  // The log's own key and its policy count in any case; a trusted root that names no logs cannot say which log counts.
+  // The log's own key and its policy count in any case, also where the trusted root does not know the log.
   const checkpoint = bundle.entries.find(({ proof }) => proof?.checkpoint !== undefined)?.proof?.checkpoint;
+  const own = trustOf(log, checkpoint ?? '');
   const trust = {
-    ...trustOf(log, checkpoint ?? ''),
-    ...(trustedRoot !== undefined && { trustedRoot }),
+    ...own,
+    ...(trustedRoot && { trustedRoot: withOwnLog(trustedRoot, own.logKey!, noblePrimitives) }),
     ...(log.policy?.quorum !== undefined && { witnessTime: true }),
   };
   const outcome = verifyByTest(
