@@ -72,6 +72,20 @@ describe('docs/dependencies.md', () => {
       [...new Set(used.map((name) => name.replace(/(?<=^@koromix\/koffi-).*/, '*')))].sort(),
     );
   });
+
+  it('names each package that is built into the explorer', () => {
+    const scripts = JSON.parse(read('dist/explorer-sizes.json')) as Record<
+      string,
+      { readonly modules: readonly string[] }
+    >;
+    const modules = Object.values(scripts).flatMap((script) => script.modules);
+    const packages = modules.flatMap((module) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(module)?.[1] ?? []);
+    const text = read('docs/dependencies.md');
+    const paragraph = /\*\*The explorer\.\*\*[\s\S]*?\n\n/.exec(text)![0].replaceAll('`@noble/*`', '`@noble/');
+    const isNamed = (name: string) => paragraph.includes(name.startsWith('@noble/') ? '`@noble/' : `\`${name}\``);
+    expect([...new Set(packages)].filter((name) => !isNamed(name))).toEqual([]);
+    expect(packages).toContain('uplot');
+  });
 });
 
 describe('a link in a document', () => {
