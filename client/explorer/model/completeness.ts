@@ -29,8 +29,12 @@ interface CheckedPlace {
 const WHAT = 'Nothing is left out, and nothing is invented';
 const NAMED = 5;
 
-/** @param query with one exact term */
-export function completenessOf(page: CheckedPlace, query: SearchQuery, proven: ProvenPostings): PageClaim {
+/**
+ * What is proven of the entries that the page stands for, and of which of them nothing is proven yet.
+ *
+ * @param query with one exact term
+ */
+export function completenessOf(page: CheckedPlace, query: SearchQuery, proven: ProvenPostings): readonly PageClaim[] {
   const { from = 0, to = Number.MAX_SAFE_INTEGER, order = 'ascending' } = query;
   const through = proven.complete ? proven.completeThrough : (proven.indexes.at(-1) ?? -1) + 1;
   const last = page.hits.at(-1);
@@ -44,35 +48,33 @@ export function completenessOf(page: CheckedPlace, query: SearchQuery, proven: P
   const own = new Set(page.hits);
   const left = proven.indexes.filter((index) => index >= begin && index < end && !own.has(index));
   if (left.length > 0) {
-    return claimFailed(WHAT, `the verifiable index proves ${entries(left)}, which the search leaves out`);
+    return [claimFailed(WHAT, `the verifiable index proves ${entries(left)}, which the search leaves out`)];
   }
   const known = new Set(proven.indexes);
   const extra = page.hits.filter((index) => index < through && !known.has(index));
   if (extra.length > 0) {
-    return claimFailed(
-      WHAT,
-      `the search has ${entries(extra)}, which the verifiable index proves not to be there: one of both is wrong`,
-    );
+    const why = `the search has ${entries(extra)}, which the verifiable index proves not to be there: one of both is wrong`;
+    return [claimFailed(WHAT, why)];
   }
+  const until = Math.min(high, to, page.size);
+  if (!proven.complete && through < until) {
+    const why = `the verifiable index proves it only below entry ${through}, as there are too many hits`;
+    return [claimNotChecked(WHAT, why)];
+  }
+  const behind = Math.max(through, low, from);
+  const open =
+    behind < until
+      ? [claimNotChecked(`${WHAT}, from entry ${behind} on`, 'the verifiable index has not read those entries yet')]
+      : [];
+  if (open.length > 0 && end <= begin) return open;
   const by =
     proven.rebuilders === 0
       ? 'by the word of its operator, as nobody rebuilt it'
       : `rebuilt by ${proven.rebuilders} others`;
-  const until = Math.min(high, to, page.size);
-  const short = through < until ? `; the last ${until - through} entries are not in the verifiable index yet` : '';
-  if (!proven.complete && through < until) {
-    return claimNotChecked(
-      WHAT,
-      `the verifiable index proves it only below entry ${through}, as there are too many hits`,
-    );
-  }
-  if (!proven.present) {
-    return claimChecked(
-      'It is proven that there is no such entry',
-      `in the first ${proven.completeThrough} entries, ${by}${short}`,
-    );
-  }
-  return claimChecked(WHAT, `proven for the first ${proven.completeThrough} entries, ${by}${short}`);
+  const first = `the first ${proven.completeThrough} entries`;
+  const where = open.length > 0 ? ` in ${first}` : '';
+  const what = proven.present ? `${WHAT}${where}` : `It is proven that there is no such entry${where}`;
+  return [...open, claimChecked(what, `proven for ${first}, ${by}`)];
 }
 
 function entries(indexes: readonly number[]): string {

@@ -1,7 +1,7 @@
 /** What a look at the log shows, as claims. */
 import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
-import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
-import type { HeadLook, LogLook } from '../worker/look-at-log.ts';
+import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from './claims.ts';
+import type { HeadLook, HeadStanding, LogLook, MemoryLook, RememberedHead } from './looks.ts';
 import { numberWords, timeWords } from './time-words.ts';
 
 /** Codes of a log that is not there, which shows nothing wrong with it. */
@@ -10,11 +10,8 @@ const AWAY = ['network', 'unavailable', 'refused', 'bad-reply'];
 export function claimsOfLook(log: ExplorerLog, look: LogLook): PageClaim[] {
   const { head, trouble } = look;
   const claims = trouble === undefined ? [] : [claimOfTrouble(look)];
-  if (head !== undefined) claims.push(...claimsOfHead(log, head), ...claimOfMemory(look));
-  if (look.notRemembered !== undefined) {
-    claims.push(claimNotChecked('What this browser saw before', `It could not remember: ${look.notRemembered}`));
-  }
-  return claims;
+  if (head !== undefined) claims.push(...claimsOfHead(log, head));
+  return [...claims, ...claimsOfMemory(look)];
 }
 
 /** What a checkpoint is worth by itself. */
@@ -60,30 +57,36 @@ function claimOfTrouble({ trouble, before }: LogLook): PageClaim {
   return claimFailed('The newest checkpoint', message);
 }
 
-function claimOfMemory({ before, standing }: LogLook): PageClaim[] {
-  if (before === undefined || standing === undefined) return [];
+/** How the newest checkpoint stands to what this browser saw before. */
+export function claimsOfMemory({ before, standing, notRemembered }: MemoryLook): PageClaim[] {
+  const claims = before === undefined || standing === undefined ? [] : [claimOfStanding(before, standing)];
+  if (notRemembered === undefined) return claims;
+  return [...claims, claimNotChecked('What this browser saw before', `It could not remember: ${notRemembered}`)];
+}
+
+function claimOfStanding(before: RememberedHead, standing: HeadStanding): PageClaim {
   const what = `The log goes on from what this browser saw at ${timeWords(before.seen)}, of ${numberWords(before.size)} entries`;
   switch (standing.stands) {
     case 'same':
-      return [
-        claimChecked('The log shows the tree that this browser saw before', `Seen at ${timeWords(before.seen)}.`),
-      ];
+      return claimChecked('The log shows the tree that this browser saw before', `Seen at ${timeWords(before.seen)}.`);
     case 'continues':
-      return [
-        claimChecked(
-          what,
-          'The proof that the older tree is the beginning of the newer one was computed from the tiles of the log.',
-        ),
-      ];
+      return claimChecked(
+        what,
+        'The proof that the older tree is the beginning of the newer one was computed from the tiles of the log.',
+      );
     case 'went-back':
-      return [claimFailed(what, 'It shows a smaller tree now: it went back, or a cache on the way is old.')];
+      return claimFailed(what, 'It shows a smaller tree now: it went back, or a cache on the way is old.');
     case 'fork':
-      return [claimFailed(what, 'It signed two histories: no tree begins with both. The evidence stands below.')];
+      return claimFailed(
+        what,
+        'It signed two histories: no tree begins with both. The evidence stands with the state of the log.',
+      );
     case 'grew-after-freeze':
-      return [
-        claimFailed(what, 'It signed a larger tree after it had said that it is frozen. The evidence stands below.'),
-      ];
+      return claimFailed(
+        what,
+        'It signed a larger tree after it had said that it is frozen. The evidence stands with the state of the log.',
+      );
     case 'unclear':
-      return [claimNotChecked(what, standing.why)];
+      return claimNotChecked(what, standing.why);
   }
 }

@@ -1,12 +1,12 @@
 /** Two checkpoints compared: pasted, dropped or chosen as files. */
 import { useState } from 'preact/hooks';
 import { claimChecked, claimFailed, claimNotChecked, type PageClaim, reasonOf } from '../model/claims.ts';
+import { claimsOfHead } from '../model/look-claims.ts';
+import { numberWords } from '../model/time-words.ts';
 import type { Compared, ComparedSide } from '../worker/compare-checkpoints.ts';
 import { inWorker } from './in-worker.ts';
-import { claimsOfHead } from './look-claims.ts';
 import { EvidenceButton } from './memory-part.tsx';
 import { ClaimList } from './page-claim.tsx';
-import { numberWords } from './time-words.ts';
 import type { ViewProps } from './types.ts';
 
 /** A checkpoint has at most a megabyte. */

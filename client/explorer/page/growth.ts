@@ -1,5 +1,5 @@
 /** The growth of a log, from the checkpoints that this browser remembers. */
-import type { RememberedHead } from '../worker/seen-store.ts';
+import type { RememberedHead } from '../model/looks.ts';
 
 export interface Growth {
   /** Times in seconds since 1970, ascending, each later than the one before. */

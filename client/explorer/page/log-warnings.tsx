@@ -1,6 +1,6 @@
 /** What is wrong with the log itself, beside what a view shows of it: it went back, forked, or lacks its quorum. */
 import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
-import { claimsOfLook } from './look-claims.ts';
+import { claimsOfLook } from '../model/look-claims.ts';
 import { ClaimList } from './page-claim.tsx';
 import { useTask } from './use-task.ts';
 

@@ -2,10 +2,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
 import { reasonOf } from '../model/claims.ts';
-import type { Seen, SeenLie } from '../worker/seen-store.ts';
+import type { Seen, SeenLie } from '../model/looks.ts';
+import { numberWords, timeWords } from '../model/time-words.ts';
 import { download } from './download.ts';
 import { inWorker } from './in-worker.ts';
-import { numberWords, timeWords } from './time-words.ts';
 
 const TITLES = {
   fork: 'Two histories',

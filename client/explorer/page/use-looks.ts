@@ -4,7 +4,7 @@
  */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
-import type { LogLook } from '../worker/look-at-log.ts';
+import type { LogLook } from '../model/looks.ts';
 import { inWorker, TaskError } from './in-worker.ts';
 
 const EVERY_MS = 30_000;

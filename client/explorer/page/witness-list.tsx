@@ -1,7 +1,7 @@
 /** The witnesses of the policy, and how old their cosignatures are: the shorter a bar, the fresher its witness. */
-import type { WitnessLook } from '../worker/look-at-log.ts';
+import type { WitnessLook } from '../model/looks.ts';
+import { ageWords, timeWords } from '../model/time-words.ts';
 import { shownText } from './page-claim.tsx';
-import { ageWords, timeWords } from './time-words.ts';
 
 const DAY = 86_400_000;
 /** A bar is full at an age of 30 days, half full at a good hour. */

@@ -6,16 +6,19 @@ import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
 import { proveConsistency } from '../../../merkle/tile.ts';
 import { ClientError } from '../../errors.ts';
 import { type CheckedLookup, checkLookup } from '../../search/check-lookup.ts';
-import type { LookupMemory, LookupTrust } from '../../search/lookup-trust.ts';
+import type { LookupTrust } from '../../search/lookup-trust.ts';
+import { lookupUrl } from '../../search/search-json.ts';
 import { tilesOf } from '../../tiles/tree-proofs.ts';
 import type { TreeHead } from '../../tiles/types.ts';
 import { askPatiently, openInBrowser } from '../model/browser-files.ts';
 import type { TaskContext } from './protocol.ts';
+import { readLookup, rememberLookup } from './seen-store.ts';
 
-const LOOKUP_PATH = '/stele/v1/lookup';
-
-/** The trees that lookups of this page have seen, by the log: an older one is no answer any more. */
-const seen = new Map<string, LookupMemory>();
+export interface AskedLookup {
+  readonly lookup: CheckedLookup;
+  /** Why this browser could not remember the trees, or could not read what it remembered. */
+  readonly notRemembered: string | undefined;
+}
 
 /**
  * @param head a tree of the log that this browser has verified
@@ -26,7 +29,7 @@ export async function askLookup(
   key: IndexKey,
   head: TreeHead,
   { signal }: TaskContext,
-): Promise<CheckedLookup> {
+): Promise<AskedLookup> {
   const { index, map } = log;
   if (index === undefined || map === undefined) throw new ClientError('usage', 'this log has no verifiable index here');
   const output = map.policy.logs[0]!.key;
@@ -35,23 +38,34 @@ export async function askLookup(
     output: { origin: output.name, keys: map.policy.logs.map(({ key: own }) => own), policy: map.policy },
     ...(map.rebuilders && { rebuilders: map.rebuilders }),
   };
-  const query = new URLSearchParams({ log: log.origin, kind: key.kind, value: key.value });
-  const reply = await askPatiently(`${index}${LOOKUP_PATH}?${query}`, MAX_LOOKUP, signal);
+  // Read before the index is asked: what another lookup sees meanwhile may be newer than this answer.
+  const [memory, notRead] = await tried(() => readLookup(log.origin, output.name), {});
+  const reply = await askPatiently(lookupUrl(index, log.origin, key), MAX_LOOKUP, signal);
   if (reply.status !== 200) {
     throw new ClientError(
       reply.status >= 500 ? 'unavailable' : 'refused',
       `the verifiable index answers with status ${reply.status}`,
     );
   }
-  const place = `${log.origin} ${output.name}`;
-  const checked = await checkLookup(reply.bytes, key, trust, {
+  const lookup = await checkLookup(reply.bytes, key, trust, {
     primitives: noblePrimitives,
-    memory: { ...seen.get(place), log: { size: head.size, root: head.root } },
+    memory: { ...memory, log: { size: head.size, root: head.root } },
     prove: async (which, older, newer) => {
       const source = openInBrowser(which === 'input' ? log.url : map.outputLog);
       return await proveConsistency(older.size, newer.size, tilesOf(source, signal));
     },
   });
-  if (checked.ok) seen.set(place, checked.memory);
-  return checked;
+  if (!lookup.ok || notRead !== undefined) return { lookup, notRemembered: notRead };
+  const [, notKept] = await tried(() => rememberLookup(log.origin, output.name, lookup.memory), undefined);
+  return { lookup, notRemembered: notKept };
+}
+
+/** What `work` gives, or `otherwise` and why the browser keeps nothing. */
+async function tried<T>(work: () => Promise<T>, otherwise: T): Promise<readonly [value: T, why: string | undefined]> {
+  try {
+    return [await work(), undefined];
+  } catch (error) {
+    if (!(error instanceof ClientError) || error.code !== 'state') throw error;
+    return [otherwise, error.message];
+  }
 }

@@ -10,8 +10,9 @@ import { ClientError } from '../../errors.ts';
 import { openHeadWith } from '../../follow/open-head.ts';
 import type { SignedHead } from '../../follow/types.ts';
 import { openInBrowser } from '../model/browser-files.ts';
-import { type HeadStanding, judgeHead } from './judge-head.ts';
-import { type HeadLook, lookAtHead } from './look-at-log.ts';
+import type { HeadLook, HeadStanding } from '../model/looks.ts';
+import { judgeHead } from './judge-head.ts';
+import { lookAtHead } from './look-at-log.ts';
 import { followed } from './newest-head.ts';
 import type { TaskContext } from './protocol.ts';
 

@@ -8,17 +8,9 @@ import { standing } from '../../follow/open-head.ts';
 import type { SignedHead } from '../../follow/types.ts';
 import { tilesOf } from '../../tiles/tree-proofs.ts';
 import type { TileSource } from '../../tiles/types.ts';
+import type { HeadStanding } from '../model/looks.ts';
 
 const PRIMITIVES = { sha256, notes: nobleNotePrimitives };
-
-export type HeadStanding =
-  | { readonly stands: 'same' | 'continues' }
-  /** The tree is smaller than the one before, and nothing shows another history. A cache can do that. */
-  | { readonly stands: 'went-back' }
-  /** Both are signed, and no history has both: the file proves it. */
-  | { readonly stands: 'fork' | 'grew-after-freeze'; readonly evidence: string }
-  /** The tiles do not tell. */
-  | { readonly stands: 'unclear'; readonly why: string };
 
 /**
  * How `after` stands to `before`.

@@ -11,105 +11,87 @@ import type { SignedHead } from '../../follow/types.ts';
 import type { TileSource } from '../../tiles/types.ts';
 import { verifyQuorum } from '../../trust/quorum.ts';
 import { openInBrowser } from '../model/browser-files.ts';
-import { type HeadStanding, judgeHead } from './judge-head.ts';
+import type {
+  HeadLook,
+  HeadStanding,
+  LogLook,
+  MemoryLook,
+  RememberedHead,
+  Seen,
+  SeenLie,
+  WitnessLook,
+} from '../model/looks.ts';
+import { judgeHead } from './judge-head.ts';
 import { followed, newestHead } from './newest-head.ts';
-import type { FailedTask, TaskContext } from './protocol.ts';
-import {
-  forgetSeen,
-  type RememberedHead,
-  readMemory,
-  rememberHead,
-  rememberLie,
-  type Seen,
-  type SeenLie,
-} from './seen-store.ts';
+import type { TaskContext } from './protocol.ts';
+import { forgetSeen, readMemory, rememberHead, rememberLie } from './seen-store.ts';
 
 export interface LookInput {
   readonly log: ExplorerLog;
 }
 
-/** A witness of the policy, and what its line under the checkpoint is worth. */
-export interface WitnessLook {
-  readonly name: string;
-  /** When it cosigned, by its own clock, in ms since 1970; undefined without a cosignature that verifies. */
-  readonly cosigned: number | undefined;
-  /** Why its line does not count. */
-  readonly problem: string | undefined;
-}
-
-/** A checkpoint that the log signed. */
-export interface HeadLook {
-  readonly size: number;
-  /** Base64. */
-  readonly root: string;
-  readonly note: string;
-  readonly frozen: boolean;
-  /** The verifier keys that signed it. */
-  readonly signedBy: readonly string[];
-  /** Why it cannot be the truth although it is signed. */
-  readonly lie: string | undefined;
-  /** Why the quorum of the policy is missing; undefined where it is met or no policy is known. */
-  readonly quorumMissing: string | undefined;
-  /** When the quorum last cosigned, in ms since 1970. */
-  readonly quorumSeen: number | undefined;
-  readonly witnesses: readonly WitnessLook[];
-}
-
-export interface LogLook {
-  /** When this browser looked, in ms since 1970. */
+/** The newest checkpoint of a log, and what it is worth. */
+export interface NewestLook extends MemoryLook {
   readonly at: number;
-  /** Undefined where `trouble` says why there is none. */
-  readonly head: HeadLook | undefined;
-  readonly trouble: FailedTask | undefined;
-  /** The newest checkpoint that was remembered before this look, and how the one of this look stands to it. */
-  readonly before: RememberedHead | undefined;
-  readonly standing: HeadStanding | undefined;
-  /** Why this browser could not remember, or could not read what it remembered. */
-  readonly notRemembered: string | undefined;
-  readonly seen: Seen;
+  readonly head: SignedHead;
+  readonly look: HeadLook;
 }
 
 const TRIES = 4;
 
 /** @throws ClientError `cancelled` */
 export async function lookAtLog({ log }: LookInput, { signal }: TaskContext): Promise<LogLook> {
-  const source = openInBrowser(log.url);
-  const at = Date.now();
-  let [seen, notRemembered]: [Seen, string | undefined] = [{ heads: [], lies: [] }, undefined];
   try {
-    seen = await readMemory(log.origin);
-  } catch (error) {
-    notRemembered = reasonOf(error);
-  }
-  const none = { at, head: undefined, standing: undefined, before: seen.heads.at(-1), notRemembered, seen };
-  let head: SignedHead;
-  try {
-    ({ head } = await newestHead(log, signal));
+    const { look, at, before, standing, notRemembered, seen } = await lookAtNewest(log, signal);
+    return { at, head: look, trouble: undefined, before, standing, notRemembered, seen };
   } catch (error) {
     if (!(error instanceof ClientError) || error.code === 'cancelled') throw error;
-    return { ...none, trouble: { code: error.code, message: error.message } };
+    const { seen, notRemembered } = await readSeen(log.origin);
+    const trouble = { code: error.code, message: error.message };
+    const before = seen.heads.at(-1);
+    return { at: Date.now(), head: undefined, trouble, before, standing: undefined, notRemembered, seen };
   }
-  const look = lookAtHead(log, head);
-  const isAccepted = look.quorumMissing === undefined && look.lie === undefined;
-  const made: RememberedHead = {
-    origin: log.origin,
-    size: head.size,
-    root: encodeHex(head.root),
-    note: head.note,
-    seen: at,
-    ...(look.quorumSeen !== undefined && { cosigned: look.quorumSeen }),
-  };
+}
+
+/**
+ * The newest checkpoint, compared with what this browser saw before, and remembered where it may be. What was seen is read before the
+ * log is asked, so a log that only grows never shows less, whatever other tabs do meanwhile. Where another tab has remembered
+ * something in between, all of it is done again.
+ *
+ * @throws ClientError as `newestHead`
+ */
+export async function lookAtNewest(log: ExplorerLog, signal: AbortSignal): Promise<NewestLook> {
   for (let tries = 1; ; tries++) {
-    const { before, standing } = await standingOf(log, head, seen, source, signal);
-    const outcome = { at, head: look, trouble: undefined, before, standing, seen };
-    if (notRemembered !== undefined) return { ...outcome, notRemembered };
+    const { seen, notRemembered } = await readSeen(log.origin);
+    const at = Date.now();
+    const { head } = await newestHead(log, signal);
+    const look = lookAtHead(log, head);
+    const { before, standing } = await standingOf(log, head, seen, openInBrowser(log.url), signal);
+    const outcome = { at, head, look, before, standing, seen, notRemembered };
+    if (notRemembered !== undefined) return outcome;
+    const made: RememberedHead = {
+      origin: log.origin,
+      size: head.size,
+      root: encodeHex(head.root),
+      note: head.note,
+      seen: at,
+      ...(look.quorumSeen !== undefined && { cosigned: look.quorumSeen }),
+    };
     try {
+      const isAccepted = look.quorumMissing === undefined && look.lie === undefined;
       const kept = await keep(made, before, standing, isAccepted);
-      seen = await readMemory(log.origin);
-      if (kept || tries === TRIES) return { ...outcome, seen, notRemembered: undefined };
+      if (kept || tries === TRIES) return { ...outcome, seen: await readMemory(log.origin) };
     } catch (error) {
       return { ...outcome, notRemembered: reasonOf(error) };
     }
+  }
+}
+
+async function readSeen(origin: string): Promise<Pick<MemoryLook, 'seen' | 'notRemembered'>> {
+  try {
+    return { seen: await readMemory(origin), notRemembered: undefined };
+  } catch (error) {
+    return { seen: { heads: [], lies: [] }, notRemembered: reasonOf(error) };
   }
 }
 

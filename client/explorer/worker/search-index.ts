@@ -22,7 +22,8 @@ import { askPatiently, openInBrowser } from '../model/browser-files.ts';
 import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
 import { completenessOf } from '../model/completeness.ts';
 import { type EntryWords, entryWords } from '../model/entry-words.ts';
-import { newestHead } from './newest-head.ts';
+import { claimsOfMemory } from '../model/look-claims.ts';
+import { lookAtNewest } from './look-at-log.ts';
 import type { TaskContext } from './protocol.ts';
 import { quorumClaim, readTrustedRoot } from './show-entry.ts';
 
@@ -86,8 +87,8 @@ export async function searchIndex({ log, query, before }: SearchInput, context: 
     claims: [
       claimChecked('The log signed the tree that the index searched', `${size} entries`),
       quorumClaim(log, undefined),
-      history.claim,
-      await completeness(log, query, checked, before, history.head ?? checked, context),
+      ...history.claims,
+      ...(await completeness(log, query, checked, before, history.head ?? checked, context)),
       ...(claim === undefined ? [] : [claim]),
     ],
   };
@@ -111,25 +112,29 @@ async function sameHistory(
   log: ExplorerLog,
   page: TreeHead,
   context: TaskContext,
-): Promise<{ readonly claim: PageClaim; readonly head?: TreeHead }> {
+): Promise<{ readonly claims: readonly PageClaim[]; readonly head?: TreeHead }> {
   const what = 'The index and the log show the same history';
   try {
-    const { head } = await newestHead(log, context.signal);
+    const newest = await lookAtNewest(log, context.signal);
+    const { head } = newest;
+    const seen = claimsOfMemory(newest);
     const [older, newer] = page.size <= head.size ? [page, head] : [head, page];
     const same = await isBeginning(older, newer, tilesOf(openInBrowser(log.url), context.signal), sha256);
-    if (same === undefined) return { claim: claimNotChecked(what, 'the log does not serve the tiles that would tell') };
+    if (same === undefined) {
+      return { claims: [claimNotChecked(what, 'the log does not serve the tiles that would tell'), ...seen] };
+    }
     if (!same) {
       const why = 'the trees of the index and of the log are two histories, and the log signed both';
-      return { claim: claimFailed(what, why) };
+      return { claims: [claimFailed(what, why), ...seen] };
     }
     const behind = head.size - page.size;
     const how =
       behind <= 0
         ? 'the index has looked at every entry that the log shows'
         : `the index has not looked at the last ${behind} of ${head.size} entries yet`;
-    return { claim: claimChecked(what, how), head };
+    return { claims: [claimChecked(what, how), ...seen], head };
   } catch (error) {
-    if (error instanceof ClientError && error.code !== 'cancelled') return { claim: claimNotChecked(what, error) };
+    if (error instanceof ClientError && error.code !== 'cancelled') return { claims: [claimNotChecked(what, error)] };
     throw error;
   }
 }
@@ -141,32 +146,34 @@ async function completeness(
   before: SearchPlace | undefined,
   head: TreeHead,
   context: TaskContext,
-): Promise<PageClaim> {
+): Promise<readonly PageClaim[]> {
   const what = 'Nothing is left out';
   if (log.map === undefined) {
     const why = 'this log has no verifiable index here: that there is no more is the word of the index alone';
-    return claimNotChecked(what, why);
+    return [claimNotChecked(what, why)];
   }
   const [term, ...others] = query.terms;
   if (term === undefined || others.length > 0 || term.match !== 'exact') {
-    return claimNotChecked(
-      what,
-      'a verifiable index proves searches for one exact value, and no prefix and no pattern',
-    );
+    const why = 'a verifiable index proves searches for one exact value, and no prefix and no pattern';
+    return [claimNotChecked(what, why)];
   }
   try {
     const { askLookup } = await import('./ask-lookup.ts');
-    const lookup = await askLookup(log, { kind: term.kind, value: term.value }, head, context);
-    if (!lookup.ok) return claimFailed(what, `the answer of the verifiable index does not hold: ${lookup.why}`);
+    const { lookup, notRemembered } = await askLookup(log, { kind: term.kind, value: term.value }, head, context);
+    const unseen =
+      notRemembered === undefined ? [] : [claimNotChecked('Whether the verifiable index goes back', notRemembered)];
+    if (!lookup.ok) {
+      return [claimFailed(what, `the answer of the verifiable index does not hold: ${lookup.why}`), ...unseen];
+    }
     const place = {
       size: page.size,
       hits: page.hits.filter(({ ok }) => ok).map(({ index }) => index),
       more: page.next !== undefined,
       ...(before?.last !== undefined && { after: before.last }),
     };
-    return completenessOf(place, query, { ...lookup, rebuilders: lookup.rebuilders.length });
+    return [...completenessOf(place, query, { ...lookup, rebuilders: lookup.rebuilders.length }), ...unseen];
   } catch (error) {
-    if (error instanceof ClientError && error.code !== 'cancelled') return claimNotChecked(what, error);
+    if (error instanceof ClientError && error.code !== 'cancelled') return [claimNotChecked(what, error)];
     throw error;
   }
 }

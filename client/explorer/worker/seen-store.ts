@@ -1,47 +1,20 @@
 /**
- * What this browser remembers of each log, in IndexedDB: the checkpoints that it accepted, and the lies that it found. Several tabs may
+ * What this browser remembers of each log, in IndexedDB: the checkpoints that it accepted, the lies that it found, and the trees of the
+ * last lookup in its verifiable index. Several tabs may
  * look at once. A tab compares a new checkpoint with the newest one that it read, which takes requests, and then stores it in one
  * transaction that first sees whether the newest one is still the same. Such transactions run one after the other, in all tabs.
  */
 import { ClientError } from '../../errors.ts';
-
-/** A checkpoint that was accepted: the log signed it, it had the quorum, and it continued the one before. */
-export interface RememberedHead {
-  readonly origin: string;
-  readonly size: number;
-  /** Hex. */
-  readonly root: string;
-  /** The signed note. */
-  readonly note: string;
-  /** When this browser saw it, in ms since 1970. */
-  readonly seen: number;
-  /** When the quorum cosigned it, in ms since 1970; absent without a quorum. */
-  readonly cosigned?: number;
-}
-
-/** A lie, or what looks like one. */
-export interface SeenLie {
-  readonly origin: string;
-  /** One for each pair of checkpoints. */
-  readonly id: string;
-  readonly kind: 'fork' | 'went-back' | 'grew-after-freeze';
-  readonly seen: number;
-  /** The checkpoint that this browser remembered, and the one that the log showed. */
-  readonly before: string;
-  readonly after: string;
-  /** The file that `stele verify --evidence` takes; absent where nothing is proven. */
-  readonly evidence?: string;
-}
-
-export interface Seen {
-  /** By size, the smallest first. */
-  readonly heads: readonly RememberedHead[];
-  readonly lies: readonly SeenLie[];
-}
+import type { LookupLog, LookupMemory } from '../../search/lookup-trust.ts';
+import type { TreeHead } from '../../tiles/types.ts';
+import type { RememberedHead, Seen, SeenLie } from '../model/looks.ts';
 
 const NAME = 'stele-explorer';
+/** 2 has the trees of lookups. */
+const VERSION = 2;
 const HEADS = 'heads';
 const LIES = 'lies';
+const LOOKUPS = 'lookups';
 /** Checkpoints of one log. Past that, every second of the older half goes: a long history becomes coarse, and keeps its ends. */
 const MAX_HEADS = 400;
 const MAX_LIES = 50;
@@ -89,10 +62,42 @@ export async function rememberLie(lie: SeenLie): Promise<void> {
 
 /** Forgets all about a log. @throws ClientError `state` as `readMemory` */
 export async function forgetSeen(origin: string): Promise<void> {
-  await inStore('readwrite', async ({ heads, lies }) => {
+  await inStore('readwrite', async ({ heads, lies, lookups }) => {
     await result(heads.delete(ofLog(origin)));
     await result(lies.delete(ofLog(origin)));
+    await result(lookups.delete(ofLog(origin)));
   });
+}
+
+interface LookupRecord {
+  readonly origin: string;
+  readonly output: string;
+  readonly memory: Pick<LookupMemory, 'input' | 'output'>;
+}
+
+/** The trees of lookups that this browser saw; empty where it saw none. @throws ClientError `state` as `readMemory` */
+export async function readLookup(origin: string, output: string): Promise<LookupRecord['memory']> {
+  return await inStore('readonly', async ({ lookups }) => {
+    const found = await result<LookupRecord | undefined>(lookups.get([origin, output]));
+    return found?.memory ?? {};
+  });
+}
+
+/** Remembers the trees of a lookup that holds. Of two lookups at one time the larger tree stays. @throws ClientError `state` */
+export async function rememberLookup(origin: string, output: string, seen: LookupMemory): Promise<void> {
+  await inStore('readwrite', async ({ lookups }) => {
+    const before = (await result<LookupRecord | undefined>(lookups.get([origin, output])))?.memory;
+    const memory = {
+      ...larger('input', before?.input, seen.input),
+      ...larger('output', before?.output, seen.output),
+    };
+    await result(lookups.put({ origin, output, memory } satisfies LookupRecord));
+  });
+}
+
+function larger(name: LookupLog, before: TreeHead | undefined, now: TreeHead | undefined) {
+  const tree = before !== undefined && (now === undefined || now.size < before.size) ? before : now;
+  return tree === undefined ? {} : { [name]: { size: tree.size, root: tree.root } };
 }
 
 /** All keys that begin with the origin. */
@@ -103,6 +108,7 @@ function ofLog(origin: string): IDBKeyRange {
 interface Stores {
   readonly heads: IDBObjectStore;
   readonly lies: IDBObjectStore;
+  readonly lookups: IDBObjectStore;
 }
 
 async function inStore<T>(mode: IDBTransactionMode, work: (stores: Stores) => Promise<T>): Promise<T> {
@@ -110,13 +116,14 @@ async function inStore<T>(mode: IDBTransactionMode, work: (stores: Stores) => Pr
     const database = await opened();
     try {
       // Strict: a checkpoint that is said to be remembered is on the disk.
-      const transaction = database.transaction([HEADS, LIES], mode, { durability: 'strict' });
+      const transaction = database.transaction([HEADS, LIES, LOOKUPS], mode, { durability: 'strict' });
       const ended = new Promise<void>((resolve, reject) => {
         transaction.oncomplete = () => resolve();
         transaction.onabort = () => reject(transaction.error ?? new Error('the transaction was aborted'));
       });
       ended.catch(() => {});
-      const value = await work({ heads: transaction.objectStore(HEADS), lies: transaction.objectStore(LIES) });
+      const [heads, lies, lookups] = [HEADS, LIES, LOOKUPS].map((name) => transaction.objectStore(name));
+      const value = await work({ heads: heads!, lies: lies!, lookups: lookups! });
       await ended;
       return value;
     } finally {
@@ -129,11 +136,13 @@ async function inStore<T>(mode: IDBTransactionMode, work: (stores: Stores) => Pr
 
 function opened(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
-    const request = indexedDB.open(NAME, 1);
+    const request = indexedDB.open(NAME, VERSION);
     const late = setTimeout(() => reject(new Error('the browser does not answer')), OPEN_MS);
     request.onupgradeneeded = () => {
-      request.result.createObjectStore(HEADS, { keyPath: ['origin', 'size', 'root'] });
-      request.result.createObjectStore(LIES, { keyPath: ['origin', 'id'] });
+      const paths = { [HEADS]: ['origin', 'size', 'root'], [LIES]: ['origin', 'id'], [LOOKUPS]: ['origin', 'output'] };
+      for (const [name, keyPath] of Object.entries(paths)) {
+        if (!request.result.objectStoreNames.contains(name)) request.result.createObjectStore(name, { keyPath });
+      }
     };
     request.onsuccess = () => {
       clearTimeout(late);

@@ -11,7 +11,8 @@ import { openInBrowser } from '../model/browser-files.ts';
 import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from '../model/claims.ts';
 import { type ProvenEntry, proveEntry } from '../model/entry-proof.ts';
 import { type EntryWords, entryWords } from '../model/entry-words.ts';
-import { newestHead } from './newest-head.ts';
+import { claimsOfMemory } from '../model/look-claims.ts';
+import { lookAtNewest } from './look-at-log.ts';
 import type { TaskContext } from './protocol.ts';
 
 export interface EntryInput {
@@ -28,19 +29,21 @@ export interface ShownEntry {
   readonly claims: readonly PageClaim[];
 }
 
-/** @throws ClientError as `newestHead` and `proveEntry` */
+/** @throws ClientError as `lookAtNewest` and `proveEntry` */
 export async function showEntry({ log, index }: EntryInput, context: TaskContext): Promise<ShownEntry> {
-  const look = await newestHead(log, context.signal);
-  const { head } = look;
+  const newest = await lookAtNewest(log, context.signal);
+  const { head } = newest;
   const entry = await proveEntry(openInBrowser(log.url), head, index, context.signal);
-  const seenBy = look.quorumMissing === undefined ? seenByQuorum(log, head.plain ?? head) : undefined;
+  const { quorumMissing } = newest.look;
+  const seenBy = quorumMissing === undefined ? seenByQuorum(log, head.plain ?? head) : undefined;
   const { trustedRoot, claim } = readTrustedRoot(log);
   const proven = entry.way.holds;
   // What is not in the tree has no time.
   const words = entryWords(entry.body, { trustedRoot, seenBy: proven ? seenBy : undefined }, noblePrimitives);
   const claims = [
     claimChecked('The log signed the checkpoint', `it is of ${head.size} entries`),
-    quorumClaim(log, look.quorumMissing),
+    quorumClaim(log, quorumMissing),
+    ...claimsOfMemory(newest),
     wayClaim(entry),
     ...(proven ? [timeClaim(seenBy)] : []),
     ...(claim === undefined ? [] : [claim]),

@@ -3,8 +3,11 @@
  * what it says: it leaves a hit out or invents one, claims absence, shows an old root, or lacks its rebuilders.
  */
 import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { type BrowserContext, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { searchPageJson } from '../../../client/search/search-json.ts';
 import { extractKeys } from '../../../merkle/index/extract.ts';
@@ -40,10 +43,15 @@ describe.skipIf(noChromium)('a search beside a verifiable index', () => {
   let url: string;
   /** Changes the indexes that the plain search finds. */
   let find: (indexes: number[]) => number[];
+  /** Of a tree of 30 entries. */
+  let older: Uint8Array;
   let lookup: (kind: KeyKind, value: string) => Uint8Array;
 
   beforeAll(async () => {
-    for (const body of bodies) signed.add(body);
+    for (const body of bodies.slice(0, 30)) signed.add(body);
+    signed.publish();
+    older = signed.bytes({ kind: 'digest', value: digestOf(3) });
+    for (const body of bodies.slice(30)) signed.add(body);
     signed.publish();
     server = createServer((request, reply) => {
       reply.setHeader('access-control-allow-origin', '*');
@@ -104,8 +112,9 @@ describe.skipIf(noChromium)('a search beside a verifiable index', () => {
     await bed?.stop();
   });
 
-  const search = async (value: string, more = '') => {
-    const { page, told, context } = await bed.open(`#/search?kind=digest&value=${value}${more}`);
+  const search = async (value: string, more = '', profile?: BrowserContext) => {
+    const options = profile === undefined ? {} : { context: profile };
+    const { page, told, context } = await bed.open(`#/search?kind=digest&value=${value}${more}`, options);
     await page.locator('main h1').waitFor();
     await expect.poll(() => page.locator('main [role=status]').count(), { timeout: 30_000 }).toBe(0);
     const found = {
@@ -114,7 +123,8 @@ describe.skipIf(noChromium)('a search beside a verifiable index', () => {
       open: (await claims(page, 'not-checked')).join('\n'),
       told: await told(),
     };
-    await context.close();
+    if (profile === undefined) await context.close();
+    else await page.close();
     return found;
   };
 
@@ -173,6 +183,36 @@ describe.skipIf(noChromium)('a search beside a verifiable index', () => {
   it('without a cosignature of the output log is red', async () => {
     signed.outputCosigners = signed.rebuilders;
     expect((await search(digestOf(3))).failed).toContain('does not hold');
+  });
+
+  it('whose verifiable index goes back is red, also after the page was loaded again', async () => {
+    const profile = await bed.browser.newContext();
+    expect((await search(digestOf(3), '', profile)).failed).toBe('');
+    lookup = () => older;
+    const again = await search(digestOf(3), '', profile);
+    expect(again.failed).toContain('the output log went back: it had 2 entries when this client saw it');
+    expect(again.checked).not.toContain('Nothing is left out');
+    // Who has seen nothing newer is told how far it proves anything.
+    const fresh = await search(digestOf(3));
+    expect(fresh.failed).toBe('');
+    expect(fresh.open).toContain('Nothing is left out, and nothing is invented, from entry 30 on');
+    expect(fresh.checked).toContain('Nothing is left out, and nothing is invented in the first 30 entries');
+    lookup = (kind, value) => signed.bytes({ kind, value });
+    expect((await search(digestOf(3), '', profile)).failed).toBe('');
+    await profile.close();
+  });
+
+  it('where the browser keeps nothing says so, and is checked all the same', async () => {
+    const dir = join(bed.dir, 'forbidden');
+    await mkdir(join(dir, 'Default'), { recursive: true });
+    const preferences = { profile: { default_content_setting_values: { cookies: 2 } } };
+    await writeFile(join(dir, 'Default/Preferences'), JSON.stringify(preferences));
+    const profile = await chromium.launchPersistentContext(dir, bed.launch);
+    const { failed, checked, open } = await search(digestOf(3), '', profile);
+    expect(failed).toBe('');
+    expect(checked).toContain('Nothing is left out');
+    expect(open).toContain('the browser keeps nothing');
+    await profile.close();
   });
 
   it('by a prefix is not called complete', async () => {

@@ -3,7 +3,7 @@
  * that are honest, and then lie in each way that there is.
  */
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { encodeBundle, parseBundle } from '../../../merkle/bundle.ts';
+import { ed25519VerifierKey, formatVerifierKey } from '../../../merkle/note.ts';
 import { type Bed, claims, noChromium, startBed } from '../../support/explorer-bed.ts';
 import { type RunningIndex, startIndex } from '../../support/explorer-index.ts';
 import { honest, type LyingProxy, startProxy } from '../../support/lying-proxy.ts';
@@ -205,6 +206,69 @@ describe.skipIf(noChromium)('on the page', () => {
       await context.close();
     });
 
+    it.each([
+      ['an entry', 0, '#/entry/7'],
+      ['an entry', 1, '#/entry/7'],
+      ['a search', 0, '#/search?kind=kind&value=hashedrekord'],
+      ['a search', 1, '#/search?kind=kind&value=hashedrekord'],
+    ])('beside %s, a log that went back for one request of two is found out (%i)', async (_what, parity, hash) => {
+      const old = await bytesOf(`${bed.server.url}/checkpoint`);
+      await bed.add(`taken back before ${hash} ${parity}`);
+      const { page, context } = await openLog();
+      await expect.poll(async () => (await claims(page, 'checked')).length, { timeout: 20_000 }).toBeGreaterThan(1);
+      await page.close();
+      let asked = 0;
+      log.lie = (path, answer) =>
+        /\/checkpoint\b/.test(path) && asked++ % 2 === parity ? { ...answer, body: old } : answer;
+      const again = await bed.open(hash, { context });
+      await settled(again.page);
+      await expect
+        .poll(async () => (await claims(again.page, 'failed')).join(), { timeout: 20_000 })
+        .toContain('went back');
+      expect(asked).toBeGreaterThan(1);
+      await context.close();
+    });
+
+    it('is compared with what this browser saw before', async () => {
+      const { page, context } = await openLog();
+      await expect.poll(async () => (await claims(page, 'checked')).length, { timeout: 20_000 }).toBeGreaterThan(1);
+      await page.close();
+      await bed.add('one more');
+      const again = await bed.open('#/entry/7', { context });
+      await settled(again.page);
+      expect(await claims(again.page, 'failed')).toEqual([]);
+      expect((await claims(again.page, 'checked')).join('\n')).toMatch(/The log (?:goes on from|shows the tree)/);
+      await context.close();
+    });
+
+    it('that another tab sees in a newer tree meanwhile makes no log go back', async () => {
+      const { page, context } = await openLog();
+      await expect.poll(async () => (await claims(page, 'checked')).length, { timeout: 20_000 }).toBeGreaterThan(1);
+      await page.close();
+      let [held, release] = [false, () => {}];
+      const gate = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      log.lie = async (path, answer) => {
+        if (held || !/\/checkpoint\b/.test(path)) return answer;
+        held = true;
+        await gate;
+        return answer;
+      };
+      const slow = await bed.open('#/', { context });
+      await expect.poll(() => held).toBe(true);
+      await bed.add('seen by the other tab first');
+      const quick = await bed.open('#/', { context });
+      await expect.poll(async () => (await claims(quick.page, 'checked')).join()).toContain('goes on from');
+      release();
+      await slow.page.locator('main [data-claim="checked"]').first().waitFor();
+      const size = await quick.page.locator('[data-size]').innerText();
+      await expect.poll(() => slow.page.locator('[data-size]').innerText()).toBe(size);
+      expect(await claims(slow.page, 'failed')).toEqual([]);
+      expect(await slow.page.locator('[data-lie]').count()).toBe(0);
+      await context.close();
+    });
+
     it('of a log with a forged checkpoint is not shown at all', async () => {
       log.lie = (path, answer) =>
         /\/checkpoint\b/.test(path)
@@ -226,7 +290,7 @@ describe.skipIf(noChromium)('on the page', () => {
       expect((await claims(page, 'checked')).join('\n')).toContain(
         `Entry ${signed} is in the log and is what was searched for`,
       );
-      expect(await page.getByTestId('through').innerText()).toMatch(/Complete through size 30[12] at root/);
+      expect(await page.getByTestId('through').innerText()).toMatch(/Complete through size 3\d\d at root/);
       expect((await claims(page, 'not-checked')).join('\n')).toContain('the word of the index alone');
       expect(requests.some((url) => /re2|identity-/.test(url))).toBe(false);
       expect(await axe(page)).toEqual([]);
@@ -473,6 +537,31 @@ describe.skipIf(noChromium)('on the page', () => {
       await context.close();
     });
 
+    it('is verified also where the trusted root does not know the log, and never by another log', async () => {
+      const trustedRoot = {
+        mediaType: 'application/vnd.dev.sigstore.trustedroot+json;version=0.1',
+        tlogs: [] as object[],
+        certificateAuthorities: [],
+        ctlogs: [],
+        timestampAuthorities: [],
+      };
+      const files = [
+        { name: 'a', text: text(`${file}.sigstore.json`) },
+        { name: 'b', text: ARTIFACT },
+      ];
+      const verdict = async (own: Partial<Bed['log']>) => {
+        await bed.configure([{ ...bed.log, url: log.url, index: search.url, trustedRoot, ...own }]);
+        const { page, context } = await verify(files);
+        const found = { verdict: await page.getByTestId('verdict').innerText(), failed: await claims(page, 'failed') };
+        await context.close();
+        return found;
+      };
+      expect(await verdict({})).toEqual({ verdict: 'It holds', failed: [] });
+      const other = newLogKey('localhost');
+      expect((await verdict({ keys: [other], policy: undefined })).verdict).toBe('It does not hold');
+      await bed.configure([{ ...bed.log, url: log.url, index: search.url }]);
+    });
+
     it('with another file, another key, or a change is red, with the reason', async () => {
       const bundle = text(`${file}.sigstore.json`);
       const cases: [string, { name: string; text: string }[], string | undefined][] = [
@@ -530,7 +619,11 @@ function withoutWitnesses(note: string): string {
   return `${body}\n\n${signatures.split('\n')[0]}\n`;
 }
 
+function newLogKey(name: string): string {
+  const { publicKey } = generateKeyPairSync('ed25519');
+  return formatVerifierKey(ed25519VerifierKey(name, publicKey.export({ format: 'der', type: 'spki' }).subarray(-32)));
+}
+
 function newKey(): string {
-  const { generateKeyPairSync } = createRequire(import.meta.url)('node:crypto') as typeof import('node:crypto');
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'pem', type: 'spki' }) as string;
 }
