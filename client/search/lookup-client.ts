@@ -51,7 +51,7 @@ export async function lookUp(request: KeyLookup): Promise<ProvenLookup> {
     if (place === undefined) {
       throw new ClientError(
         'usage',
-        `the ${log} log grew since it was seen: say where it is, so that its growth is proven`,
+        `the ${log} log grew since it was seen: say where it is, so that its growth is proven (${log === 'output' ? '--output-log' : '--log-url'}, or a URL in the \`log\` line of its policy)`,
       );
     }
     const source = open(place);

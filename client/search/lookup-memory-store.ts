@@ -1,13 +1,16 @@
 /**
  * The checkpoints of an index that the command line saw, one file for each pair of logs:
  *
- *     <dir>/<first 32 hex digits of SHA-256(input origin, newline, output origin)>.json
+ *     <dir>/<first 32 hex digits of SHA-256 of the verifier keys of the input log and of the output log, a line each>.json
+ *
+ * A log of the same name with other keys is another log.
  *
  * A file is replaced as a whole, under the lock of the directory. What it has never goes back: of two commands at one time, the larger
  * tree stays.
  */
 import { join } from 'node:path';
 import { decodeBase64, decodeUtf8, encodeBase64, encodeHex, encodeUtf8 } from '../../merkle/bytes.ts';
+import { formatVerifierKey } from '../../merkle/note.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
 import { readFileIfThere, writeFileDurable } from '../../merkle/runtime/disk/files.ts';
 import { lockOnceFree } from '../../merkle/runtime/disk/lock.ts';
@@ -87,6 +90,7 @@ function recordOf({ size, root }: TreeHead): TreeRecord {
 }
 
 function pathOf(dir: string, { input, output }: LookupTrust): string {
-  const id = encodeHex(fastSha256(encodeUtf8(`${input.origin}\n${output.origin}`)));
+  const lines = [input, output].flatMap(({ keys }) => [...keys.map(formatVerifierKey).sort(), '']);
+  const id = encodeHex(fastSha256(encodeUtf8(lines.join('\n'))));
   return join(dir, `${id.slice(0, 32)}.json`);
 }

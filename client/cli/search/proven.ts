@@ -72,8 +72,13 @@ export async function readOutputTrust(options: ProvenOptions): Promise<OutputTru
   if (proven === true && others?.quorum === undefined) {
     throw usage('--proven needs --rebuilders: a policy with a quorum of those who have rebuilt the index');
   }
-  const places = { input: logUrl, output: outputLog };
+  const places = { input: logUrl, output: outputLog ?? placeOf(policy, keys[0]!.name) };
   return { keys, policy, rebuilders: others, places, memory: options.memory ?? memoryDir() };
+}
+
+/** Where the policy says that this log is. */
+function placeOf(policy: Policy | undefined, origin: string): string | undefined {
+  return policy?.logs.find(({ key, url }) => url !== undefined && key.name === origin)?.url;
 }
 
 /** A query whose answer can be proven. @throws ClientError `usage` */
@@ -117,11 +122,12 @@ export async function prove(
   let last: ProvenLookup | undefined;
   const indexes = new Set<number>();
   const open = (place: string) => openSource(place, { fetch: requests.fetch });
+  const places = { ...output.places, input: output.places.input ?? placeOf(trust.policy, log) };
   for (const { terms, from = 0, to = Number.POSITIVE_INFINITY } of queries) {
     let all: Set<number> | undefined;
     for (const { kind, value } of terms) {
       const key = { kind, value };
-      last = await lookUp({ ...requests, index, key, trust: whom, memory, places: output.places, open });
+      last = await lookUp({ ...requests, index, key, trust: whom, memory, places, open });
       memory = last.memory;
       through = Math.min(through, last.completeThrough);
       const found = last.indexes.filter((at) => all === undefined || all.has(at));

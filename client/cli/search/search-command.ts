@@ -108,9 +108,9 @@ export function searchCommand(): Command {
     .option('--proven', 'demand that enough of --rebuilders have proven that no hit is missing')
     .option('--output-policy <path>', 'trust policy of the output log of a verifiable index: asks it for a proof')
     .option('--output-key <vkey>', 'verifier key of that output log, or a file with it')
-    .option('--output-log <url>', 'where that output log is, to prove that it only grew')
+    .option('--output-log <url>', 'where that output log is, to prove that it only grew (default: as its policy says)')
     .option('--rebuilders <path>', 'policy whose witnesses are the rebuilders of the index, and how many must cosign')
-    .option('--log-url <url>', 'where the log is, to prove that it only grew')
+    .option('--log-url <url>', 'where the log is, to prove that it only grew (default: as --policy says)')
     .option('--memory <dir>', 'what is remembered of output logs (default: stele/lookups in XDG_STATE_HOME)');
   return addTlsOptions(addTrustOptions(command))
     .option('--timeout <seconds>', 'how long one answer of the index may take', '30')

@@ -398,7 +398,15 @@ function announce(
       `${prepared.policy}, and start the log with it: ${calledAs()} serve --data ${shellWord(data)} --policy COPY`,
       '',
       ...(status === 'open'
-        ? tryIt(publicUrl ?? url, vkey, { policy: relative('.', join(trust, 'policy')), raw, index: index?.url })
+        ? tryIt(publicUrl ?? url, vkey, {
+            policy: relative('.', join(trust, 'policy')),
+            raw,
+            index: index && {
+              url: index.url,
+              policy: relative('.', index.outputLog.policy),
+              rebuilders: relative('.', index.outputLog.rebuilders),
+            },
+          })
         : []),
     ],
   );
@@ -409,7 +417,7 @@ function indexLines({ url, outputLog }: RunningIndex, log: string, trust: string
   const [policy, output] = [join(trust, 'policy'), outputLog.policy].map((path) => shellWord(relative('.', path)));
   return [
     `An index of its entries, which ${calledAs()} search asks: ${url}`,
-    `What the index says is committed to an output log, ${outputLog.url}, and a rebuilder has compared it. To compare all of it:`,
+    `What the index says is committed to an output log, ${outputLog.url}, and a rebuilder compares it. To compare all of it:`,
     `  ${calledAs()} audit ${log} --policy ${policy} --index ${outputLog.url} --index-policy ${output}`,
   ];
 }

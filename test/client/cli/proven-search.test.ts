@@ -31,14 +31,15 @@ const entries = (count: number, from = 0) =>
 const KEY = keyFingerprint(madeUpKey('key 1'));
 
 describe('stele search --proven', () => {
-  async function searching() {
-    const served = new ServedIndex();
-    served.add(entries(20));
-    served.publish();
+  async function searching(memory?: string, bodies = entries(20)) {
     const dir = tempDir();
+    const served = new ServedIndex();
+    served.add(bodies);
+    served.publish();
     const names = served.rebuilders.map((key, i) => key.policyLine(`rebuilder-${i}`)).join('');
     writeFileSync(join(dir, 'rebuilders'), `${names}group both all rebuilder-0 rebuilder-1\nquorum both\n`);
-    const args = ['--index', await served.listen(), '--log-key', served.input.vkey, '--output-key', served.output.vkey];
+    const index = await served.listen();
+    const args = ['--index', index, '--log-key', served.input.vkey, '--output-key', served.output.vkey];
     const places = ['--output-log', await served.output.listen(), '--log-url', await served.input.listen()];
     const search = (...more: string[]) =>
       stele(
@@ -48,11 +49,11 @@ describe('stele search --proven', () => {
         '--rebuilders',
         join(dir, 'rebuilders'),
         '--memory',
-        join(dir, 'memory'),
+        memory ?? join(dir, 'memory'),
         '--proven',
         ...more,
       );
-    return { served, search };
+    return { served, search, dir, index };
   }
 
   it('says that nothing is missing, and who says so; and that nothing is there', async () => {
@@ -157,6 +158,45 @@ describe('stele search --proven', () => {
     const few = await search('--key', KEY);
     expect(few.status).toBe(1);
     expect(few.err).toContain('too few of the 2 rebuilders');
+  });
+
+  it('reads the growth of both logs where their policies say', async () => {
+    const { served, dir, index } = await searching();
+    const policy = (name: string, vkey: string, url = '') => {
+      writeFileSync(join(dir, name), `log ${vkey} ${url}\nquorum none\n`);
+      return join(dir, name);
+    };
+    const inputs = { with: await served.input.listen(), without: '' };
+    const search = (input: string, output: string) =>
+      stele(
+        ...['search', '--index', index, '--key', KEY, '--memory', join(dir, 'memory')],
+        ...['--policy', policy('log', served.input.vkey, input), '--output-policy', output],
+        ...['--rebuilders', join(dir, 'rebuilders'), '--proven', '--log-key', served.input.vkey],
+      );
+    const output = policy('output', served.output.vkey, await served.output.listen());
+    expect(await search(inputs.with, output)).toMatchObject({ status: 0 });
+    served.add(entries(10, 20));
+    served.publish();
+    const bare = await search(inputs.with, policy('bare', served.output.vkey));
+    expect(bare).toMatchObject({ status: 2 });
+    expect(bare.err).toContain('the output log grew since it was seen: say where it is');
+    expect(bare.err).toContain('--output-log');
+    const half = await search(inputs.without, output);
+    expect(half.err).toContain('--log-url');
+    const { status, out } = await search(inputs.with, output);
+    expect({ status, out }).toMatchObject({ status: 0 });
+    expect(out).toContain('in the first 30 entries');
+  });
+
+  it('takes logs of the same names with other keys as other logs, and not as forks', async () => {
+    const first = await searching();
+    expect((await first.search('--key', KEY)).status).toBe(0);
+    const second = await searching(join(first.dir, 'memory'), entries(20, 3));
+    expect(await second.search('--key', KEY)).toMatchObject({ status: 0 });
+    // Of the first one nothing is forgotten.
+    first.served.add(entries(5, 20));
+    first.served.publish();
+    expect((await first.search('--key', KEY)).status).toBe(0);
   });
 
   it('ends with 2 where nothing can be proven', async () => {
