@@ -9,6 +9,7 @@ import { scanHashedRekord } from '../../merkle/rekor/hashedrekord.ts';
 import { DIGEST_SIZE, HASH_NAME } from '../../merkle/rekor/hashes.ts';
 import { fromBase64 } from '../../merkle/runtime/base64.ts';
 import { fastSha256 } from '../../merkle/runtime/crypto/hash.ts';
+import { rangeHasher } from '../../merkle/runtime/crypto/rangehash.ts';
 
 /** A signature with an escape of JSON would be cut at another place by a JSON parser. */
 const PLAIN = /^[A-Za-z0-9+/=]*$/;
@@ -31,17 +32,20 @@ export function fastKeys(body: Uint8Array): readonly IndexKey[] {
   return extractKeys(body, fastSha256);
 }
 
-/** Bytes of the largest key that is extracted, with what is hashed before its value. */
-const hashed = Buffer.allocUnsafe(MAX_KEY_VALUE + 32);
+/** Its memory holds the largest key that is extracted with what is hashed before its value, and the hash. */
+const hasher = rangeHasher(MAX_KEY_VALUE + 64);
+const hashed = Buffer.from(hasher.memory.buffer);
+const HASH_AT = MAX_KEY_VALUE + 32;
 
-/** `keyHash` of a key that was extracted, in half the time. */
-export function fastKeyHash({ kind, value }: IndexKey): Uint8Array {
+/** Writes `keyHash` of a key that was extracted to `out` at `at`, in a third of the time. */
+export function fastKeyHash({ kind, value }: IndexKey, out: Uint8Array, at: number): void {
   hashed[0] = 4;
   hashed[1] = kind.length;
-  const at = 2 + hashed.write(kind, 2, 'latin1');
-  const length = hashed.write(value, at + 4);
-  hashed.writeUInt32BE(length, at);
-  return fastSha256(hashed.subarray(0, at + 4 + length));
+  const lengthAt = 2 + hashed.write(kind, 2, 'latin1');
+  const length = hashed.write(value, lengthAt + 4);
+  hashed.writeUInt32BE(length, lengthAt);
+  hasher.hash(0, lengthAt + 4 + length, HASH_AT);
+  for (let i = 0; i < 32; i++) out[at + i] = hashed[HASH_AT + i]!;
 }
 
 const asciiOfBuffer: AsciiOf = (bytes, start, end) => (bytes as Buffer).toString('latin1', start, end);

@@ -3,18 +3,15 @@
  *
  * ```
  * task:    u32 count, count * u32 length, the bodies
- * answer:  u32 keys, keys * 32 bytes (in order, none twice), keys * u32 postings, the postings as u32: places in the task
+ * answer:  u32 keys, keys * 32 bytes (none twice), keys * u32 postings, the postings as u32: places in the task
  * ```
  * All u32 are little-endian; both sides are this file.
  */
 import { fastKeyHash, fastKeys } from '../fast-keys.ts';
 
 const HASH = 32;
-
-interface FoundKey {
-  readonly hash: Uint8Array;
-  readonly places: number[];
-}
+/** An entry with a certificate has about as many keys. */
+const KEYS_EACH = 16;
 
 /** The keys of a run of entries, each with the places of the entries that have it, ascending. */
 export interface RunKeys {
@@ -46,40 +43,55 @@ export function packBodies(bodies: readonly Uint8Array[]): ArrayBuffer {
 export function extractBatch(task: ArrayBuffer): ArrayBuffer {
   const count = new Uint32Array(task, 0, 1)[0]!;
   const lengths = new Uint32Array(task, 4, count);
-  const found = new Map<string, FoundKey>();
-  /** By kind and value. Values come again and again: an issuer, a repository. */
-  const known: Record<string, Map<string, FoundKey>> = {};
+  /** The number of a key by kind and value. Values come again and again: an issuer, a repository. */
+  const known: Record<string, Map<string, number>> = {};
+  let hashes = new Uint8Array(count * KEYS_EACH * HASH);
+  /** The places of each key: a number for one, as most have. */
+  const found: (number | number[])[] = [];
+  let total = 0;
   let at = 4 + 4 * count;
   for (let place = 0; place < count; place++) {
     const body = new Uint8Array(task, at, lengths[place]!);
     at += body.length;
+    // No key is there twice.
     for (const key of fastKeys(body)) {
       known[key.kind] ??= new Map();
       const ofKind = known[key.kind]!;
-      let one = ofKind.get(key.value);
-      if (one === undefined) {
-        const hash = fastKeyHash(key);
-        const name = Buffer.from(hash.buffer, hash.byteOffset, HASH).toString('latin1');
-        one = found.get(name) ?? { hash, places: [] };
-        found.set(name, one);
-        ofKind.set(key.value, one);
+      const number = ofKind.get(key.value);
+      total++;
+      if (number === undefined) {
+        ofKind.set(key.value, found.length);
+        if (hashes.length === found.length * HASH) hashes = doubled(hashes);
+        fastKeyHash(key, hashes, found.push(place) * HASH - HASH);
+        continue;
       }
-      if (one.places[one.places.length - 1] !== place) one.places.push(place);
+      const places = found[number]!;
+      if (typeof places === 'number') found[number] = [places, place];
+      else places.push(place);
     }
   }
-  const keys = [...found.values()].sort((a, b) => Buffer.compare(a.hash, b.hash));
-  const total = keys.reduce((sum, { places }) => sum + places.length, 0);
-  const answer = new ArrayBuffer(4 + keys.length * (HASH + 4) + 4 * total);
-  new Uint32Array(answer, 0, 1)[0] = keys.length;
-  const { hashes, counts, places } = views(answer, total);
+  const answer = new ArrayBuffer(4 + found.length * (HASH + 4) + 4 * total);
+  new Uint32Array(answer, 0, 1)[0] = found.length;
+  const run = views(answer, total);
+  run.hashes.set(hashes.subarray(0, found.length * HASH));
   let next = 0;
-  for (const [i, key] of keys.entries()) {
-    hashes.set(key.hash, i * HASH);
-    counts[i] = key.places.length;
-    places.set(key.places, next);
-    next += key.places.length;
+  for (const [i, places] of found.entries()) {
+    if (typeof places === 'number') {
+      run.counts[i] = 1;
+      run.places[next++] = places;
+    } else {
+      run.counts[i] = places.length;
+      run.places.set(places, next);
+      next += places.length;
+    }
   }
   return answer;
+}
+
+function doubled(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const more = new Uint8Array(2 * bytes.length + HASH);
+  more.set(bytes);
+  return more;
 }
 
 export function unpackKeys(answer: ArrayBuffer): RunKeys {

@@ -16,19 +16,19 @@
  *
  * After a failed write nothing says whether it is durable: the map refuses every further call, and is opened again.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { EXTRACTOR } from '../../../merkle/index/keys.ts';
 import { ClientError } from '../../errors.ts';
 import { cursorRecord, parseCursor, peerRecords } from '../../follow/cursor-record.ts';
 import type { Batch, Cursor, FeedConsumer, FollowedLog } from '../../follow/types.ts';
-import { PREFIX_BYTES, prefixName } from './key-bits.ts';
+import { ChangedKeys, keyOf, nameAt } from './changed-keys.ts';
 import { type ExtractedRun, type KeyExtractor, keyExtractor } from './key-extractor.ts';
-import { type FullChunk, KeyHistory } from './key-history.ts';
-import { type KeyPostings, NO_POSTINGS } from './key-postings.ts';
+import { KeyHistory } from './key-history.ts';
+import { decodeKey, type KeyPostings, singlePosting } from './key-postings.ts';
 import { type MapMeta, type MapRoot, MapStore } from './map-store.ts';
 import { PostingLog } from './posting-log.ts';
 import { PostingReader } from './posting-reader.ts';
 import { Trie } from './trie.ts';
+import { TrieWriter } from './trie-writer.ts';
 
 interface MapOptions {
   /** The directory of this map alone. */
@@ -40,23 +40,8 @@ interface MapOptions {
   readonly extractor?: KeyExtractor;
 }
 
-/** A key whose leaf in the trie is not of its postings. */
-interface Changed {
-  /** The key hash as a text of 32 characters, one a byte: it takes less time and memory than an array. */
-  readonly name: string;
-  readonly postings: KeyPostings;
-  /** It has a leaf in the trie. */
-  readonly known: boolean;
-}
-
-const HASH = 32;
 /** Changed keys, at most, as long as no root below the size is wanted: 60 MB. */
-const MOST_CHANGED = 200_000;
-/** Keys of several postings whose postings stay in memory: they change again and again. */
-const MOST_KEPT = 50_000;
-/** Leaves that go into the trie in one turn: 2 ms. */
-const PUT_AT_ONCE = 200;
-const TURN_MS = 4;
+const MOST_CHANGED = 400_000;
 
 export class IndexMap implements FeedConsumer {
   readonly log: MapOptions['log'];
@@ -65,8 +50,8 @@ export class IndexMap implements FeedConsumer {
   readonly #trie = new Trie();
   readonly #hashes = new PostingLog();
   readonly #history: KeyHistory;
-  readonly #changed = new Map<string, Changed>();
-  readonly #kept = new Map<string, Changed>();
+  readonly #changed: ChangedKeys;
+  readonly #writer: TrieWriter;
   #meta: Omit<MapMeta, 'format'>;
   #sealed: MapRoot | undefined;
   #shown: MapRoot | undefined;
@@ -74,12 +59,13 @@ export class IndexMap implements FeedConsumer {
   #aim = 0;
   #failure: unknown;
   #turn: Promise<unknown> = Promise.resolve();
-  #turnStarted = 0;
 
   private constructor({ log, threads, extractor }: MapOptions, store: MapStore, meta: MapMeta | undefined) {
     this.log = log;
     this.#store = store;
     this.#history = new KeyHistory((key, index) => store.chunk(key, index), this.#hashes);
+    this.#changed = new ChangedKeys(store, this.#trie, this.#history);
+    this.#writer = new TrieWriter(store, this.#trie, this.#hashes, this.#changed);
     this.#extractor = extractor ?? keyExtractor(threads);
     this.#meta = meta ?? { log: log.origin, extractor: EXTRACTOR, base: 0 };
   }
@@ -144,7 +130,13 @@ export class IndexMap implements FeedConsumer {
     await this.#inTurn(async () => {
       if (first !== this.size)
         throw new ClientError('state', `the map has ${this.size} entries, and gets those from ${first} on`);
-      await this.#take(first, runs, cursor);
+      try {
+        await this.#take(first, runs, cursor);
+      } catch (error) {
+        // Some keys may have the batch.
+        this.#failure ??= error;
+        throw error;
+      }
       if (this.#changed.size > MOST_CHANGED && this.size <= this.#aim) await this.#putAll(this.size);
     });
   }
@@ -255,128 +247,28 @@ export class IndexMap implements FeedConsumer {
   }
 
   async #take(first: number, runs: readonly ExtractedRun[], cursor: Cursor): Promise<void> {
-    const found = await this.#findKeys(runs);
-    const chunks: (FullChunk & { readonly name: string })[] = [];
-    for (const run of runs) {
-      let next = 0;
-      for (let i = 0; i < run.length; i++) {
-        const name = nameAt(run.hashes, i);
-        const before = found.get(name)!;
-        const places = run.places.subarray(next, next + run.counts[i]!);
-        next += places.length;
-        const postings = this.#history.added(before.postings, places, first + run.first, (chunk) =>
-          chunks.push({ name, ...chunk }),
-        );
-        found.set(name, { name, postings, known: before.known });
-      }
-    }
+    const { fresh, several, chunks } = await this.#changed.take(first, runs);
     const meta = { ...this.#meta, cursor: cursorRecord(cursor), peers: peerRecords(cursor.peers) };
     await this.#store.write((batch) => {
       batch.meta(meta);
       for (const { name, index, chunk } of chunks) batch.chunk(keyOf(name), index, chunk);
-      for (const { name, postings } of found.values()) batch.postings(keyOf(name), postings);
+      for (const [name, postings] of several) batch.postings(keyOf(name), postings);
+      for (const [name, posting] of fresh) batch.onePosting(name, posting);
     });
     this.#meta = meta;
-    for (const [name, changed] of found) {
-      this.#changed.set(name, changed);
-      this.#kept.delete(name);
-    }
-  }
-
-  /** What the map has of the keys of runs. */
-  async #findKeys(runs: readonly ExtractedRun[]): Promise<Map<string, Changed>> {
-    const found = new Map<string, Changed>();
-    const unread: string[] = [];
-    for (const { length, hashes } of runs) {
-      for (let i = 0; i < length; i++) {
-        const name = nameAt(hashes, i);
-        if (found.has(name)) continue;
-        const here = this.#changed.get(name) ?? this.#kept.get(name);
-        if (here !== undefined) found.set(name, here);
-        else {
-          found.set(name, { name, postings: NO_POSTINGS, known: false });
-          if (this.#trie.has(hashes, i * HASH)) unread.push(name);
-        }
-      }
-    }
-    const read = await this.#store.manyPostings(unread.map(keyOf));
-    for (const [i, name] of unread.entries()) {
-      const postings = read[i];
-      // Otherwise another key begins with the same bytes.
-      if (postings !== undefined) found.set(name, { name, postings, known: true });
-    }
-    return found;
   }
 
   /** Puts the leaves of all keys that changed below `size` into the trie, which has that size then. */
   async #putAll(size: number): Promise<void> {
-    const groups: Changed[][] = Array.from({ length: 256 }, () => []);
-    for (const changed of this.#changed.values()) groups[changed.name.charCodeAt(0)]!.push(changed);
-    for (const group of groups) {
-      const ready: Changed[] = [];
-      for (const changed of group) {
-        const { name, postings: all } = changed;
-        const postings = all.last < size ? all : await this.#history.below(keyOf(name), all, size);
-        if (postings.count > 0) ready.push({ ...changed, postings });
+    for await (const ready of this.#changed.below(size)) {
+      for (const { name, postings, known } of ready) {
+        const key = keyOf(name);
+        if (this.#writer.isFull(key, 0)) await this.#writer.flush();
+        this.#writer.add(key, postings, !known);
       }
-      ready.sort((a, b) => (a.name < b.name ? -1 : 1));
-      await this.#put(ready);
-      for (const { name } of ready) this.#putDone(name, size);
+      await this.#writer.flush();
     }
     this.#meta = { ...this.#meta, base: size };
-  }
-
-  /** A key has its leaf of `size` entries in the trie. */
-  #putDone(name: string, size: number): void {
-    const changed = this.#changed.get(name)!;
-    const known = { ...changed, known: true };
-    if (changed.postings.last >= size) return void this.#changed.set(name, known);
-    this.#changed.delete(name);
-    // A key with one posting rarely gets another.
-    if (changed.postings.count === 1) return;
-    this.#kept.set(name, known);
-    if (this.#kept.size > MOST_KEPT) this.#kept.delete(this.#kept.keys().next().value!);
-  }
-
-  /** Puts leaves into the trie, in the order of their keys, some at a time. */
-  async #put(ready: readonly Changed[]): Promise<void> {
-    for (let from = 0; from < ready.length; ) {
-      let to = Math.min(from + PUT_AT_ONCE, ready.length);
-      while (to < ready.length && samePrefix(ready[to - 1]!.name, ready[to]!.name)) to++;
-      const some = ready.slice(from, to);
-      const leaves = {
-        keys: Buffer.from(some.map(({ name }) => name).join(''), 'latin1'),
-        hashes: new Uint8Array(some.length * HASH),
-        length: some.length,
-      };
-      for (const [i, { postings }] of some.entries()) {
-        this.#hashes.leaf(leaves.keys, postings, leaves.hashes, i * HASH);
-      }
-      this.#trie.put(leaves, await this.#ties(some));
-      from = to;
-      await this.#breathe();
-    }
-  }
-
-  /** For each new key whose first bytes a key in the trie has alone: that key. */
-  async #ties(some: readonly Changed[]): Promise<Map<string, Uint8Array>> {
-    const ties = new Map<string, Uint8Array>();
-    for (const { name: whole, known } of some) {
-      const key = keyOf(whole);
-      if (known || !this.#trie.has(key) || this.#trie.isKnot(key)) continue;
-      const name = prefixName(key, 0);
-      if (ties.has(name)) continue;
-      const fresh = new Set(some.filter((one) => !one.known).map((one) => one.name));
-      for await (const rows of this.#store.keys(key.subarray(0, 12), 16)) {
-        const there = rows.find((row) => {
-          const row0 = nameAt(row.key, 0);
-          return !fresh.has(row0) && this.#changed.get(row0)?.known !== false;
-        });
-        if (there !== undefined) ties.set(name, new Uint8Array(there.key));
-        if (there !== undefined) break;
-      }
-    }
-    return ties;
   }
 
   async #start(): Promise<void> {
@@ -390,33 +282,35 @@ export class IndexMap implements FeedConsumer {
     }
     await this.load();
     const first = shown ?? base;
-    let ready: Changed[] = [];
-    const later: Changed[] = [];
-    for await (const rows of this.#store.keys()) {
-      for (const { key: view, postings } of rows) {
-        const key = new Uint8Array(view);
-        const name = nameAt(key, 0);
-        const one = postings.last < first ? postings : await this.#history.below(key, postings, first);
-        if (one.count > 0) {
-          if (ready.length >= PUT_AT_ONCE && !samePrefix(ready[ready.length - 1]!.name, name)) {
-            await this.#put(ready);
-            ready = [];
-          }
-          ready.push({ name, postings: one, known: false });
+    const later: { readonly key: Uint8Array; readonly postings: KeyPostings; readonly isNew: boolean }[] = [];
+    for await (const rows of this.#store.records()) {
+      for (const [key, record] of rows) {
+        if (this.#writer.isFull(key, 0)) await this.#writer.flush();
+        const single = singlePosting(record);
+        // The trie is empty, and keys come in their order: none is in the trie that begins with the same bytes.
+        if (single !== undefined && single < first) this.#writer.add(key, single, false);
+        else {
+          const postings = decodeKey(record);
+          const one = await this.#history.below(key, postings, first);
+          if (one.count > 0) this.#writer.add(key, one, false);
+          if (postings.last < first) continue;
+          const own = new Uint8Array(key);
+          const two = await this.#history.below(own, postings, base);
+          if (two.count > one.count) later.push({ key: own, postings: two, isNew: one.count === 0 });
+          if (postings.last >= base) this.#changed.set(nameAt(own, 0), postings, two.count > 0);
         }
-        if (postings.last < first) continue;
-        const two = await this.#history.below(key, postings, base);
-        if (two.count > one.count) later.push({ name, postings: two, known: one.count > 0 });
-        if (postings.last >= base) this.#changed.set(name, { name, postings, known: two.count > 0 });
       }
-      await this.#breathe();
     }
-    await this.#put(ready);
+    await this.#writer.flush();
     if (shown !== undefined) {
       this.#shown = await this.#checked(shown);
       this.#trie.show();
     }
-    await this.#put(later);
+    for (const { key, postings, isNew } of later) {
+      if (this.#writer.isFull(key, 0)) await this.#writer.flush();
+      this.#writer.add(key, postings, isNew);
+    }
+    await this.#writer.flush();
     if ((await this.rootAt(base)) !== undefined) this.#sealed = await this.#checked(base);
   }
 
@@ -444,13 +338,6 @@ export class IndexMap implements FeedConsumer {
     this.#turn = turn.catch(() => {});
     return await turn;
   }
-
-  /** Lookups and other requests get their turn. */
-  async #breathe(): Promise<void> {
-    if (performance.now() - this.#turnStarted < TURN_MS) return;
-    await nextTurn();
-    this.#turnStarted = performance.now();
-  }
 }
 
 /** What the map says of a key. */
@@ -462,16 +349,4 @@ export interface Found {
   readonly postings?: KeyPostings;
   /** Another key that has the place. */
   readonly other?: { readonly key: Uint8Array; readonly count: number; readonly root: Uint8Array };
-}
-
-function nameAt(hashes: Uint8Array, i: number): string {
-  return Buffer.from(hashes.buffer, hashes.byteOffset + i * HASH, HASH).toString('latin1');
-}
-
-function keyOf(name: string): Buffer {
-  return Buffer.from(name, 'latin1');
-}
-
-function samePrefix(a: string, b: string): boolean {
-  return a.startsWith(b.slice(0, PREFIX_BYTES));
 }

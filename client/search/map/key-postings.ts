@@ -43,6 +43,31 @@ export function encodeKey({ count, edge, rest, last }: KeyPostings): Uint8Array 
   return out.done();
 }
 
+/** The postings of a key with one. */
+export function onePosting(posting: number): KeyPostings {
+  return { count: 1, edge: NO_POSTINGS.edge, rest: [posting], last: posting };
+}
+
+/** As `encodeKey` of `onePosting`. */
+export function encodeOne(posting: number): Buffer {
+  const record = Buffer.allocUnsafe(9);
+  record[0] = 1;
+  let at = 1;
+  let left = posting;
+  for (; left >= 128; left = Math.floor(left / 128)) record[at++] = (left % 128) + 128;
+  record[at++] = left;
+  return record.subarray(0, at);
+}
+
+/** The posting of a record whose key has one; undefined for every other record. @throws MerkleError `bad-state` */
+export function singlePosting(record: Uint8Array): number | undefined {
+  if (record[0] !== 1) return undefined;
+  const read = new Reader(record, 1);
+  const posting = read.number();
+  read.end();
+  return posting;
+}
+
 /** @throws MerkleError `bad-state`: not a record of `encodeKey` */
 export function decodeKey(record: Uint8Array): KeyPostings {
   const read = new Reader(record);
@@ -115,10 +140,11 @@ class Writer {
 
 class Reader {
   readonly #in: Uint8Array;
-  #at = 0;
+  #at: number;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, at = 0) {
     this.#in = bytes;
+    this.#at = at;
   }
 
   number(): number {

@@ -19,7 +19,15 @@
 import { GuardedLevel, type LevelBatch } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';
 import type { CursorRecord, PeerRecords } from '../../follow/cursor-record.ts';
-import { type Chunk, decodeChunk, decodeKey, encodeChunk, encodeKey, type KeyPostings } from './key-postings.ts';
+import {
+  type Chunk,
+  decodeChunk,
+  decodeKey,
+  encodeChunk,
+  encodeKey,
+  encodeOne,
+  type KeyPostings,
+} from './key-postings.ts';
 
 const FORMAT = 1;
 const KEY = 0x6b;
@@ -114,6 +122,13 @@ export class MapStore {
     }
   }
 
+  /** All keys with their records (key-postings.ts), in order. A row is of use until the next chunk is asked for. */
+  async *records(): AsyncGenerator<(readonly [key: Uint8Array, record: Uint8Array])[]> {
+    for await (const rows of this.#level.scan({ gte: Buffer.of(KEY), lt: Buffer.of(KEY + 1) }, 8192)) {
+      yield rows.map(([key, record]) => [key.subarray(1), record] as const);
+    }
+  }
+
   async root(size: number): Promise<MapRoot | undefined> {
     const bytes = await this.#level.get(rootKey(size));
     if (bytes === undefined) return undefined;
@@ -151,6 +166,14 @@ class MapBatch {
 
   postings(key: Uint8Array, postings: KeyPostings): void {
     this.#batch.put(withKey(KEY, key), encodeKey(postings));
+  }
+
+  /** @param name the key, one character a byte */
+  onePosting(name: string, posting: number): void {
+    const key = Buffer.allocUnsafe(1 + HASH);
+    key[0] = KEY;
+    key.write(name, 1, 'latin1');
+    this.#batch.put(key, encodeOne(posting));
   }
 
   chunk(key: Uint8Array, index: number, chunk: Chunk): void {

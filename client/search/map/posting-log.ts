@@ -26,8 +26,18 @@ export class PostingLog {
    * @param count the postings of edge and rest
    */
   leaf(keys: Uint8Array, { count, edge, rest }: Omit<KeyPostings, 'last'>, out: Uint8Array, at: number): void {
-    const memory = this.#memory;
     this.#root(edge, rest);
+    this.#leaf(keys, count, out, at);
+  }
+
+  /** The same for a key with one posting. */
+  leafOfOne(keys: Uint8Array, posting: number, out: Uint8Array, at: number): void {
+    this.#posting(posting, ROOT_AT);
+    this.#leaf(keys, 1, out, at);
+  }
+
+  #leaf(keys: Uint8Array, count: number, out: Uint8Array, at: number): void {
+    const memory = this.#memory;
     memory[LEAF_AT] = KEY_LEAF;
     for (let i = 0; i < HASH; i++) memory[LEAF_AT + 1 + i] = keys[at + i]!;
     uint64(memory, LEAF_AT + 1 + HASH, count);
