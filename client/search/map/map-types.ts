@@ -22,6 +22,8 @@ export interface MappedLogOptions {
   readonly intervalMs: number;
   /** For requests to the output log that add leaves; Node's own by default. */
   readonly fetch?: typeof fetch;
+  /** Until a leaf that the output log does not take is a fault, in milliseconds; 30 s by default. */
+  readonly submitMs?: number;
   readonly rebuilderFetch?: typeof fetch;
   readonly onEvent?: (event: MapEvent) => void;
   /** Milliseconds since 1970. */

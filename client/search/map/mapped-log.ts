@@ -26,6 +26,8 @@ const LONGEST_PAUSE_MS = 60_000;
 /** From one look at the output log to the next, until it covers the leaf. */
 const COVER_MS = 200;
 const COVER_LONGEST_MS = 60_000;
+/** A log that takes no leaf for so long is a fault that the status names. The next round tries again. */
+const SUBMIT_MS = 30_000;
 
 export class MappedLog {
   readonly #options: MappedLogOptions;
@@ -296,7 +298,12 @@ export class MappedLog {
     const { output, fetch: send } = this.#options;
     let index: number;
     try {
-      index = await addRaw(output.location.replace(/\/$/, ''), leaf, { signal, ...(send && { fetch: send }) });
+      const deadline = this.#options.submitMs ?? SUBMIT_MS;
+      index = await addRaw(output.location.replace(/\/$/, ''), leaf, {
+        signal,
+        deadline,
+        ...(send && { fetch: send }),
+      });
     } catch (cause) {
       if (!(cause instanceof FrozenLog)) throw cause;
       throw new MapHalt('output-frozen', `the output log "${output.origin}" takes no leaf any more: begin a new one`, {
