@@ -31,6 +31,9 @@ export const noChromium = skips(
   executablePath === undefined ? 'chromium not on PATH (apt-get install chromium)' : undefined,
 );
 
+/** How the browser is started. */
+export const chromiumLaunch = { executablePath: executablePath!, args: ['--no-sandbox'] };
+
 interface BedOptions {
   /** How many witnesses cosign; all of them must. Default 2. */
   readonly witnesses?: number;
@@ -92,8 +95,7 @@ export async function startBed({ witnesses: count = 2, entries = 3, args = [] }:
   await writeExplorer(at('explorer'), encodeUtf8(formatExplorerConfig([log])));
   const own = ['--key-file', at('log.pem'), '--policy', at('policy'), '--explorer-directory', at('explorer')];
   const server = await startServer(at('data'), { args: [...own, ...args] });
-  const launch = { executablePath: executablePath!, args: ['--no-sandbox'] };
-  const browser = await chromium.launch(launch);
+  const browser = await chromium.launch(chromiumLaunch);
   const bed: Bed = {
     server,
     url: `${server.url}/explorer/`,
@@ -101,7 +103,7 @@ export async function startBed({ witnesses: count = 2, entries = 3, args = [] }:
     witnesses,
     log,
     browser,
-    launch,
+    launch: chromiumLaunch,
     dir,
     configure: async (logs) => {
       const text = typeof logs === 'string' ? logs : formatExplorerConfig(logs);
@@ -128,7 +130,8 @@ export async function startBed({ witnesses: count = 2, entries = 3, args = [] }:
   return bed;
 }
 
-async function openPage(browser: Browser, url: string, options: OpenOptions): Promise<OpenPage> {
+/** Opens the page, and watches what it does. */
+export async function openPage(browser: Browser, url: string, options: OpenOptions): Promise<OpenPage> {
   const { width = 1280, scheme = 'light' } = options;
   const size = { viewport: { width, height: 800 }, colorScheme: scheme };
   const context = options.context ?? (await browser.newContext(size));

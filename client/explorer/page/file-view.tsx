@@ -128,6 +128,7 @@ function OneFile({ id, file, log, named }: OneFileProps) {
                 <SearchHits
                   log={log}
                   named={named}
+                  drawn
                   query={{
                     log: log.origin,
                     terms: [{ kind: 'digest', match: 'exact', value: `${name}:${hex}` }],

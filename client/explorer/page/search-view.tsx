@@ -12,6 +12,8 @@ import { LogWarnings } from './log-warnings.tsx';
 import { ClaimLine, ClaimList } from './page-claim.tsx';
 import { linkTo } from './routes.ts';
 import type { ViewProps } from './types.ts';
+import { useTask } from './use-task.ts';
+import { WayPicture } from './way-picture.tsx';
 
 export function SearchView({ query, log }: ViewProps) {
   const named = query.get('log') ?? undefined;
@@ -128,10 +130,12 @@ interface HitsProps {
   readonly log: ExplorerLog;
   readonly query: SearchQuery;
   readonly named: string | undefined;
+  /** The way of the first hit up the tree is drawn at once. */
+  readonly drawn?: boolean;
 }
 
 /** The pages of one query. The parent gives another `key` for another query, so nothing of an earlier one stays. */
-export function SearchHits({ log, query, named }: HitsProps) {
+export function SearchHits({ log, query, named, drawn = false }: HitsProps) {
   const [pages, setPages] = useState<readonly SearchAnswer[]>([]);
   const [error, setError] = useState<TaskError>();
   const [busy, setBusy] = useState(true);
@@ -201,9 +205,10 @@ export function SearchHits({ log, query, named }: HitsProps) {
       )}
       {hits.length > 0 && (
         <ol class="hits" aria-label="Entries">
-          {hits.map((hit) => (
+          {hits.map((hit, i) => (
             <li key={hit.index}>
               <Hit hit={hit} log={named} />
+              {drawn && i === 0 && <HitWay log={log} index={hit.index} />}
             </li>
           ))}
         </ol>
@@ -262,5 +267,20 @@ function Hit({
         <EntryDetails words={words} log={log} />
       </details>
     </>
+  );
+}
+
+/** The way of an entry up the tree that the log itself shows now. */
+function HitWay({ log, index }: { readonly log: ExplorerLog; readonly index: number }) {
+  const { value, error } = useTask('showEntry', { log, index }, String(index));
+  if (error !== undefined) return <ClaimLine claim={claimFailed(`Entry ${index} of the log can be read`, error)} />;
+  if (value === undefined) return <p role="status">Reading its way up the tree …</p>;
+  const failed = value.claims.filter(({ state }) => state === 'failed');
+  return (
+    <details open>
+      <summary>Its way up the tree, each hash computed in this browser</summary>
+      {failed.length > 0 && <ClaimList claims={failed} label="What the log shows of the entry" />}
+      <WayPicture way={value.entry.way} />
+    </details>
   );
 }

@@ -102,7 +102,7 @@ export function WayPicture({ way }: { readonly way: WayUp }) {
 const MARKS = { good: '✓ ', bad: '✗ ', open: '', plain: '' } as const;
 const WORDS = {
   good: 'as the tree has it',
-  bad: 'wrong: the tree has another hash here',
+  bad: 'wrong, the tree has another hash here',
   open: 'computed here, and follows from what is wrong below or is in doubt',
   plain: 'computed here',
 } as const;
@@ -112,7 +112,7 @@ function Chosen({ row: { place, sibling, tone }, name }: { readonly row: Row; re
     <div class="chosen" aria-live="polite">
       <h3>{name}</h3>
       <p>
-        Over {entriesOf(place)}. {WORDS[tone]}.
+        Over {entriesOf(place)}: {WORDS[tone]}.
       </p>
       <p>
         Computed: <HexText bytes={place.hash} />
