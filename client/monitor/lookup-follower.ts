@@ -178,7 +178,8 @@ export class LookupFollower {
       ...(index.rebuilders && { rebuilders: index.rebuilders }),
     };
     const places = { input: this.log.location, output: index.output.location };
-    const shared = { index: index.url, trust, places, open, signal, fetch, timeoutMs: 20_000, retries: 1 };
+    const onPart = () => this.#reportLate();
+    const shared = { index: index.url, trust, places, open, signal, fetch, timeoutMs: 20_000, retries: 1, onPart };
     let memory: LookupMemory = {
       ...(before?.input && { input: before.input }),
       ...(before?.output && { output: before.output }),
@@ -214,6 +215,14 @@ export class LookupFollower {
     await this.#good(head, { ...memory, keys: later, completeThrough: common });
   }
 
+  /** A round may take for ever without a fault: an index can answer slowly, posting by posting. */
+  async #reportLate(): Promise<void> {
+    if (this.#now() - this.followed < this.#options.settings.staleMs) return;
+    const { origin } = this.log;
+    const why = `the lookups at ${printable(this.#options.index.url)} and their entries are not whole yet`;
+    await this.#report(staleLog(origin, this.followed, why));
+  }
+
   /** Fetches the entries, proves each, and gives them to the rules. */
   async #lookAt(due: readonly number[], tree: TreeHead, through: number, signal: AbortSignal): Promise<void> {
     const { open, matcher, queue, onEvent } = this.#options;
@@ -223,6 +232,7 @@ export class LookupFollower {
       let bundle: { readonly number: number; readonly bodies: readonly Uint8Array[] } | undefined;
       for (let from = 0; from < due.length; from += AT_ONCE) {
         const entries: FeedEntry[] = [];
+        await this.#reportLate();
         for (const index of due.slice(from, from + AT_ONCE)) {
           const number = Math.floor(index / TILE_WIDTH);
           const width = tileWidth(0, number, tree.size);

@@ -23,6 +23,8 @@ interface KeyLookup extends IndexRequests {
   /** Where the tiles of both logs are; without them a log that grew does not hold. */
   readonly places: { readonly input?: string | undefined; readonly output?: string | undefined };
   readonly open: OpenSource;
+  /** Called before each part is asked for: an index may need thousands of them, and take its time for each. */
+  readonly onPart?: () => Promise<void>;
 }
 
 /** A lookup that does not hold. */
@@ -64,6 +66,7 @@ export async function lookUp(request: KeyLookup): Promise<ProvenLookup> {
   const indexes: number[] = [];
   let { memory, known } = request;
   for (let part = 0; part < MAX_PARTS; part++) {
+    await request.onPart?.();
     const asked = { log: trust.input.origin, key, since: known?.count ?? 0 };
     const bytes = await fetchLookup(index, asked, request);
     const primitives = nodePrimitives();

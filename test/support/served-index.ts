@@ -24,6 +24,8 @@ export class ServedIndex {
   lie: (bytes: Uint8Array, key: IndexKey) => Uint8Array | undefined = (bytes) => bytes;
   /** The hits of the plain index: by default what the map has. */
   hits: (all: readonly number[]) => readonly number[] = (all) => all;
+  /** Postings of one answer. */
+  most: number | undefined;
   /** What the plain index answers about: by default the tree of the input log, whole. */
   plain: View | undefined;
   plainSize: number | undefined;
@@ -80,7 +82,7 @@ export class ServedIndex {
     if (pathname === '/stele/v1/lookup') {
       const key = { kind: searchParams.get('kind') as KeyKind, value: searchParams.get('value')! };
       const since = Number(searchParams.get('since') ?? 0);
-      return this.lie(formatLookup(this.map.lookup(key, since)), key);
+      return this.lie(formatLookup(this.map.lookup(key, since, this.most)), key);
     }
     const [kind, value] = [...searchParams].find(([name]) => !['log', 'limit', 'from', 'to'].includes(name))!;
     const { place } = this.map.lookup({ kind: kind as KeyKind, value });

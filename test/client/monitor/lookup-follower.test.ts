@@ -196,6 +196,26 @@ describe('an index that does not hold', () => {
     expect(alerts.slice(before).map(({ kind }) => kind)).toEqual(['bad-index']);
   });
 
+  it('that answers slowly, posting by posting, is reported as stale while it does', async () => {
+    const served = made(100);
+    const { alerts, round, clock, follower } = await watching(served, { staleMs: 60_000 });
+    const stale = () => alerts.filter(({ kind }) => kind === 'stale');
+    let parts = 0;
+    served.most = 1;
+    served.lie = (bytes) => {
+      clock.now += 10_000;
+      // The round is still under way.
+      if (++parts === 8) expect(stale()).toHaveLength(1);
+      return bytes;
+    };
+    const { ok } = await round();
+    expect(parts).toBeGreaterThan(20);
+    expect(ok).toBe(true);
+    expect(stale()).toHaveLength(1);
+    expect(stale()[0]!.summary).toContain('are not whole yet');
+    expect(follower.completeThrough).toBe(100);
+  });
+
   it('that stays behind the log, or is away, is reported as stale', async () => {
     const served = made(100);
     const { alerts, round, clock } = await watching(served, { staleMs: 60_000 });
