@@ -52,6 +52,7 @@ export function createIndexApp(options: IndexAppOptions): App {
       if (request.url!.length > urlBytes) {
         throw new IndexError('uri-too-long', `the URL has more than ${urlBytes} characters, which is the most here`);
       }
+      admitEscapes(request.url!);
     },
     readBody: (request, limit) => bodies.read(request, limit),
     refuse: (error, { method, url }) => {
@@ -74,6 +75,21 @@ export function createIndexApp(options: IndexAppOptions): App {
       metrics: metrics.port,
     }),
   );
+}
+
+/** An answer to another question than the one that was asked would be a wrong one. @throws IndexError `malformed` */
+function admitEscapes(url: string): void {
+  if (!url.includes('%')) return;
+  try {
+    decodeURIComponent(url);
+  } catch (cause) {
+    throw new IndexError(
+      'malformed',
+      'the URL has a % that begins no escape, or escapes that are not UTF-8',
+      {},
+      { cause },
+    );
+  }
 }
 
 function pathOf(url = ''): string {

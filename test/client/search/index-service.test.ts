@@ -147,6 +147,10 @@ describe('the index over HTTP', () => {
     expect(await refused('/stele/v1/search', { method: 'POST' })).toEqual([405, 'method-not-allowed']);
     expect(await refused(`${at}digest=${'x'.repeat(1100)}`)).toEqual([414, 'uri-too-long']);
     expect(await refused('/%zz')).toEqual([400, 'malformed']);
+    // Read leniently, these would be searches for other texts, and answered with no hits.
+    for (const text of ['%', '%zz', '%ff', '%C0%80', '%ED%A0%80', 'a%u0041']) {
+      expect(await refused(`${at}identity=${text}`)).toEqual([400, 'malformed']);
+    }
   });
 
   it('refuses heads that are too long, and bytes that are no request', async () => {
