@@ -71,7 +71,7 @@ export class IndexMap implements FeedConsumer {
   }
 
   /**
-   * Opens the map, and computes its trie: 1.5 to 2.5 s for a million keys.
+   * Opens the map, and computes its trie, which takes time in proportion to its keys.
    *
    * @throws ClientError `state`: it is of another log, or damaged; RuntimeError `locked`, `store`, `file`
    */

@@ -13,8 +13,8 @@
  * is one synced write with its cursor: a crash leaves the map before or behind the batch. What a lookup reads of an earlier
  * size follows from the same records, because postings only grow. So nothing is written twice, and nothing is undone.
  *
- * The hashes of the trie are not stored: a start computes them from the keys. That takes 1.5 to 2.5 s for a million keys, and
- * the store needs a third of the space and half of the writes.
+ * The hashes of the trie are not stored: a start computes them from the keys, for which lookups wait (`npm run bench:load -- --map`
+ * says how long). The store needs a third of the space and half of the writes.
  */
 import { GuardedLevel, type LevelBatch } from '../../../merkle/runtime/disk/level.ts';
 import { RuntimeError } from '../../../merkle/runtime/runtime-errors.ts';

@@ -5,10 +5,10 @@
  * |--------|------------------------------------------------|-----------------------|
  * | entry  | 12 of the key hash, 32 of the leaf hash         | a key                 |
  * | block  | the number of the next block, 4 entries          | up to 4 keys          |
- * | bucket | a chain of blocks with up to 32 sorted entries    | a subtree             |
+ * | bucket | a chain of blocks with up to 24 sorted entries    | a subtree             |
  * | node   | two children, their two hashes                   | an inner node above   |
  *
- * So a key takes about 50 bytes. The hashes below a bucket are computed when they are needed, 32 at most; that takes less time
+ * So a key takes about 50 bytes. The hashes below a bucket are computed when they are needed, 24 at most; that takes less time
  * than to keep them takes memory. A bucket with more entries becomes a node with two buckets, so that keys of long common
  * prefixes make a long path for themselves alone, and one path has at most 256 hashes whatever somebody grinds.
  *
