@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { printable } from '../../../merkle/printable.ts';
 import { ClientError, usage } from '../../errors.ts';
+import { LOG_KEEPS, STORE_NOTICE } from '../../search/store/store-notice.ts';
 import { print, reportFailed } from '../report.ts';
 import { addIndexOptions, configReader, type IndexOptions } from './index-options.ts';
 import { withStore } from './store-access.ts';
@@ -24,7 +25,6 @@ interface Options extends IndexOptions {
 }
 
 const DIGEST = /^sha256:([0-9a-f]{64})$/;
-const LOG_KEEPS = 'The log keeps the hash of what was signed.';
 
 export function indexForgetCommand(): Command {
   return addIndexOptions(new Command('forget'))
@@ -57,9 +57,10 @@ async function forget(digests: readonly string[], options: Options): Promise<voi
   const facts = results.map(({ digest, found }) =>
     options.unblock === true ? { digest, unblocked: found } : { digest, forgotten: found, blocked: block },
   );
-  print(options.json, { ok: missing.length === 0, pieces: facts, note: LOG_KEEPS }, [
+  print(options.json, { ok: missing.length === 0, pieces: facts, note: LOG_KEEPS, notice: STORE_NOTICE }, [
     ...results.filter(({ found }) => found).map(({ digest }) => `${digest} ${verb}`),
     ...(options.unblock === true ? [] : [LOG_KEEPS]),
+    STORE_NOTICE,
   ]);
   const why =
     options.unblock === true ? 'is not kept out' : `is not in the store${block ? ', and is kept out from now on' : ''}`;

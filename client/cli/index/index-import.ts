@@ -4,6 +4,7 @@ import { printable } from '../../../merkle/printable.ts';
 import { ClientError, cancelled, usage } from '../../errors.ts';
 import { counted } from '../../formats/counted.ts';
 import { inOrder } from '../../in-order.ts';
+import { STORE_NOTICE } from '../../search/store/store-notice.ts';
 import { collect } from '../program.ts';
 import { withProgress } from '../progress.ts';
 import { print, reportFailed } from '../report.ts';
@@ -128,8 +129,9 @@ function report({ kept, known, refused }: Result, json: boolean | undefined): vo
     ...(known === 0 ? [] : [`${known} were there before`]),
     ...(refused.length === 0 ? [] : [`${refused.length} were refused`]),
   ];
-  print(json, { ok: refused.length === 0, kept, known, refused: shown }, [
+  print(json, { ok: refused.length === 0, kept, known, refused: shown, notice: STORE_NOTICE }, [
     `${counted(kept, 'attestation')} kept${more.length === 0 ? '' : `; ${more.join(', ')}`}`,
+    STORE_NOTICE,
   ]);
   for (const { source, error } of refused) reportFailed(printable(source), error);
   if (refused.length > 0) process.exitCode = 1;

@@ -19,8 +19,9 @@ import type { PieceTrust } from './check-piece.ts';
 import { PieceStore } from './piece-store.ts';
 import { StoreIntake, type TakenPiece } from './store-intake.ts';
 import { StoreMetrics } from './store-metrics.ts';
-import { STORE_NOTICE, STORE_PATH, storeAdminRoutes, storeRoutes } from './store-routes.ts';
-import type { StoreSettings } from './store-settings.ts';
+import { STORE_NOTICE } from './store-notice.ts';
+import { STORE_PATH, storeAdminRoutes, storeRoutes } from './store-routes.ts';
+import { type StoreSettings, takesSubmissions } from './store-settings.ts';
 
 /** How often pieces that are too old are looked for, in milliseconds. */
 const SWEEP_MS = 60_000;
@@ -100,7 +101,7 @@ export async function openStore(options: OpenStoreOptions): Promise<AttestationS
     unblock: (digest) => store.unblock(digest),
     about: () => {
       const { pieces, bytes } = store.totals;
-      return { url: STORE_PATH, pieces, bytes, notice: STORE_NOTICE };
+      return { url: STORE_PATH, pieces, bytes, submissions: takesSubmissions(settings()), notice: STORE_NOTICE };
     },
     notReady: () => (problem === undefined ? [] : ['the attestation store failed, and opens itself again']),
     alarms: () => fullness(settings(), store.totals),

@@ -15,16 +15,10 @@ import { listDocs, pieceDocs, submitDocs } from './store-docs.ts';
 import { STORE_ERRORS, StoreError } from './store-errors.ts';
 import type { StoreIntake, TakenPiece } from './store-intake.ts';
 import type { StoreMetrics } from './store-metrics.ts';
-import type { StoreSettings } from './store-settings.ts';
+import { LOG_KEEPS, STORE_NOTICE } from './store-notice.ts';
+import { type StoreSettings, takesSubmissions } from './store-settings.ts';
 
 export const STORE_PATH = '/stele/v1/attestations';
-
-/** Stands in each answer. */
-export const STORE_NOTICE =
-  'A convenience, and no promise of the log: this store may lack attestations, and may forget them. Verify what it returns.';
-
-/** Stands in each answer about a piece that is forgotten. */
-const LOG_KEEPS = 'The log keeps the hash of what was signed: nothing that happens here changes the log.';
 
 const DEFAULT_LIMIT = 50;
 const MAX_LIMIT = 256;
@@ -66,8 +60,9 @@ export function storeRoutes(options: StoreRoutesOptions): readonly DocumentedRou
   const window = new Window(() => MINUTE_MS);
   let underWay = 0;
   const submit = async (call: Call): Promise<Answer> => {
-    const { submissions, perMinute, underWay: most } = settings();
-    if (!submissions) throw new StoreError('submissions-off', 'this store takes only what its operator imports');
+    const { perMinute, underWay: most } = settings();
+    if (!takesSubmissions(settings()))
+      throw new StoreError('submissions-off', 'this store takes only what its operator imports');
     const address = addressOf(call.request);
     if (window.isFull(address, perMinute)) {
       const retryAfter = window.retryAfter;

@@ -15,12 +15,14 @@ export const STORE_SETTINGS = Type.Object({
     default: false,
     danger: 'It serves to everybody what statements say, of which the log has only hashes.',
   }),
-  submissions: onOff({
-    description:
-      'Take attestations from everybody who reaches the public port. With `false` only the operator imports.',
-    default: true,
-    danger: 'Each is verified, and still anybody with a key can log and submit a statement about any artifact.',
-  }),
+  submissions: opt(
+    onOff({
+      description: 'Take attestations from those who reach the public port. With `false` only the operator imports.',
+      defaultText: 'true where `signers` names signers, and false otherwise',
+      danger:
+        'With `true` and no `signers`, anybody with a key can fill what is kept about an artifact: the real attestation is refused then, and those who decide by the store deny.',
+    }),
+  ),
   signers: list((item) => SIGNER.test(item), 'sha256:HEX of keys, ISSUER=IDENTITY, or SPIFFE IDs', {
     description:
       'Only pieces of these signers are kept: the SHA-256 of the SubjectPublicKeyInfo, or an issuer and an identity that `store.trustedRoot` vouches for. Empty takes all.',
@@ -72,3 +74,8 @@ export const STORE_SETTINGS = Type.Object({
 });
 
 export type StoreSettings = DeepReadonly<StaticDecode<typeof STORE_SETTINGS>>;
+
+/** Whether strangers may submit. A store that is open to all signers can be filled by any of them, so it is open only where that is written. */
+export function takesSubmissions({ submissions, signers }: Pick<StoreSettings, 'submissions' | 'signers'>): boolean {
+  return submissions ?? signers.length > 0;
+}

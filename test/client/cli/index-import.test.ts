@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { LOG_KEEPS, STORE_NOTICE } from '../../../client/search/store/store-notice.ts';
 import { IndexProcess } from '../../support/index-process.ts';
 import { tempDir } from '../../support/log.ts';
 import { BUNDLE, OciServer } from '../../support/oci-server.ts';
@@ -21,7 +22,7 @@ beforeAll(async () => {
 listen: { port: 0 }
 admin: { port: 0 }
 logs: [{ url: 'http://127.0.0.1:9', keys: ['${log.vkey}'] }]
-store: { enabled: ${store} }
+store: { enabled: ${store}, submissions: true }
 `;
   writeFileSync(join(dir.path, 'index.yaml'), settings('true'));
   writeFileSync(join(dir.path, 'off.yaml'), settings('false'));
@@ -49,7 +50,7 @@ it.each(['a directory', 'a running service'])('works on %s', { timeout: 120_000 
   write('bundles/.hidden', 'not read');
   write('list.json', JSON.stringify({ attestations: [{ bundle: parsed(four) }] }));
   const first = await run('import', 'bundles', 'list.json');
-  expect(first).toMatchObject({ code: 0, json: { ok: true, kept: 4, known: 0, refused: [] } });
+  expect(first).toMatchObject({ code: 0, json: { ok: true, kept: 4, known: 0, refused: [], notice: STORE_NOTICE } });
   // The lines are kept as they are.
   const again = await run('import', 'bundles');
   expect(again).toMatchObject({ code: 0, json: { kept: 0, known: 3 } });
@@ -77,7 +78,7 @@ it.each(['a directory', 'a running service'])('works on %s', { timeout: 120_000 
   const digest = `sha256:${sha256(one)}`;
   expect(await run('forget', digest, '--block')).toMatchObject({
     code: 0,
-    json: { pieces: [{ digest, forgotten: true, blocked: true }] },
+    json: { pieces: [{ digest, forgotten: true, blocked: true }], note: LOG_KEEPS, notice: STORE_NOTICE },
   });
   expect(await run('forget', digest)).toMatchObject({ code: 1, json: { ok: false } });
   expect(await run('import', 'bundles/one.json')).toMatchObject({

@@ -45,7 +45,7 @@ listen: { port: 0 }
 admin: { port: 0 }
 rateLimit: { max: 0 }
 logs: [{ url: 'http://127.0.0.1:9', keys: ['${log.vkey}'] }]
-store: { enabled: true, perMinute: 1000000, underWay: 1000 }
+store: { enabled: true, submissions: true, perMinute: 1000000, underWay: 1000 }
 `,
   );
 });

@@ -67,8 +67,9 @@ export interface Answered {
 /** The settings of the store with their defaults. */
 export function settingsOf(changes: Partial<Record<keyof StoreSettings, unknown>> = {}): StoreSettings {
   const walk = new SettingsWalk({ base: '/', where: () => 'test', own: {} });
-  const given = { enabled: true, perMinute: 1_000_000, ...changes };
-  const decoded = walk.object(STORE_SETTINGS, given, []) as StoreSettings;
+  const given = { enabled: true, submissions: true, perMinute: 1_000_000, ...changes };
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const decoded = walk.object(STORE_SETTINGS, set, []) as StoreSettings;
   if (walk.problems.length > 0) throw new Error(walk.problems.join('\n'));
   return decoded;
 }

@@ -290,6 +290,27 @@ describe('the operator', () => {
   });
 });
 
+describe('by default', () => {
+  const closed = { submissions: undefined };
+
+  it('takes nothing from strangers, who could fill what is kept about an artifact', async () => {
+    const own = await TestStore.start(closed);
+    const answer = await own.submit(attested(provenanceOf(fresh())));
+    expect(answer).toMatchObject({ status: 403, json: { code: 'submissions-off' } });
+    expect(own.store.about()).toMatchObject({ pieces: 0, submissions: false });
+    await own.close();
+  });
+
+  it('takes those of the signers that it names, and of nobody else', async () => {
+    const own = await TestStore.start({ ...closed, signers: [fingerprint] });
+    expect((await own.submit(attested(provenanceOf(fresh())))).status).toBe(201);
+    const other = await own.submit(attested(provenanceOf(fresh()), testKey()));
+    expect(other).toMatchObject({ status: 403, json: { code: 'not-accepted' } });
+    expect(own.store.about()).toMatchObject({ pieces: 1, submissions: true });
+    await own.close();
+  });
+});
+
 it('says in each answer what it is', async () => {
   const digest = `sha256:${fresh()}`;
   const answers = [
