@@ -27,6 +27,7 @@ function rawRoutes(context: HttpContext): DocumentedRoute[] {
   const { log, metrics } = context;
   const headers = { 'content-type': 'text/plain; charset=utf-8' };
   const answer = async (call: Call): Promise<Answer> => {
+    checkNoPage(context, call);
     checkOpen(context);
     const admitted = writerOf(call, context);
     // Without a wait, Node hands the body over as it comes, and need not keep it.
@@ -90,6 +91,20 @@ async function submit(context: HttpContext, call: Call, encoding: Encoding): Pro
   } finally {
     body.release();
   }
+}
+
+/**
+ * Refuses the request of a web page. A page of anybody reaches the loopback ports of the machine with its browser, and needs no
+ * permission to send text there. Nothing else in an opaque entry says who it is from, and one foreign entry ends the output log of
+ * an index. Browsers name the page in `Origin` with every POST.
+ *
+ * @throws RequestError `forbidden`
+ */
+function checkNoPage({ metrics }: HttpContext, { request }: Call): void {
+  const { origin, 'sec-fetch-site': site = 'none' } = request.headers;
+  if (origin === undefined && site === 'none') return;
+  metrics.refused('forbidden');
+  throw requestError('forbidden', 'a web page sent this request, and no page writes to this log');
 }
 
 /** Who writes, before the body is read: a stranger cannot make the log read or parse anything. Undefined where everybody may write. */

@@ -24,6 +24,20 @@ const add = (app: ReturnType<typeof appOver>['app'], payload: Uint8Array) =>
   app.inject({ method: 'POST', url: '/add', payload: Buffer.from(payload) });
 
 describe('POST /add', () => {
+  it.each([
+    { origin: 'https://example.com', 'content-type': 'text/plain' },
+    { origin: 'null' },
+    { origin: 'http://localhost' },
+    { 'sec-fetch-site': 'cross-site' },
+    { 'sec-fetch-site': 'same-origin' },
+  ])('takes nothing of a web page: %o', async (headers) => {
+    const { app } = appOver(log);
+    const reply = await app.inject({ method: 'POST', url: '/add', payload: Buffer.from('of a page'), headers });
+    expect([reply.statusCode, reply.json().code, log.publishedSize]).toEqual([403, 7, 0]);
+    // The next entry is the first one.
+    expect((await add(app, Buffer.from('of a program'))).body).toBe('0');
+  });
+
   it('answers with the index in decimal, and the very bytes are in the tree', async () => {
     const { app } = appOver(log);
     const bodies = [Buffer.from('one'), randomBytes(600), randomBytes(65_535)];
