@@ -88,7 +88,10 @@ function followed(
   policy: Policy | undefined,
   missing: string,
 ): FollowedLog {
-  const keys = given ?? policy?.logs.map(({ key }) => key) ?? [];
+  const named = policy?.logs ?? [];
+  // A policy of a log that was rotated names each shard, with its address.
+  const here = named.filter(({ url }) => url?.replace(/\/+$/, '') === location.replace(/\/+$/, ''));
+  const keys = given ?? (here.length > 0 ? here : named).map(({ key }) => key);
   const [first] = keys;
   if (first === undefined) throw usage(`nobody vouches for ${missing}`);
   if (keys.some(({ name }) => name !== first.name)) {

@@ -96,7 +96,7 @@ describe('the README', () => {
   let started: {
     url: string;
     verifierKeys: string[];
-    index: { url: string; outputLog: { url: string } };
+    index: { url: string; outputLogs: [{ url: string }] };
     explorer: string;
   };
 
@@ -118,7 +118,7 @@ describe('the README', () => {
     text
       .replaceAll('http://localhost:3000', started.url)
       .replaceAll('http://localhost:3400', started.index.url)
-      .replaceAll('http://localhost:3402', started.index.outputLog.url)
+      .replaceAll('http://localhost:3402', started.index.outputLogs[0].url)
       .replaceAll('http://127.0.0.1:3000', started.url.replace('localhost', '127.0.0.1'))
       .replaceAll('localhost+1a2b3c4d+AbCd…', `'${started.verifierKeys[0]!}'`);
   const example = (begin: string) => sh(here(block(begin)));

@@ -2,7 +2,7 @@
  * The index of `stele up`, and the page that shows the log: index.yaml and explorer/ in the log's data directory. Each start writes
  * the part of index.yaml that names the logs anew (own-part.ts), and explorer.json as a whole.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { decodeUtf8, encodeUtf8 } from '../../../merkle/bytes.ts';
 import { readFileIfThere, writeFileDurable } from '../../../merkle/runtime/disk/files.ts';
 import type { Address } from '../../../merkle/runtime/service/ports.ts';
@@ -19,10 +19,18 @@ export interface ShownLog {
   readonly verifierKeys: readonly string[];
 }
 
-/** Of the index, and of the processes of its verifiable index; 0 before a free one is taken. */
-export interface IndexPorts extends MapPorts {
+/** Of the index, and of the processes of its verifiable indexes, one for each shard; 0 before a free one is taken. */
+export interface IndexPorts {
   readonly listen: number;
   readonly admin: number;
+  readonly maps: readonly MapPorts[];
+}
+
+/** @param first 0: each is 0. @param shards how many there are */
+export function indexPorts(first: number, shards: number): IndexPorts {
+  const port = (at: number) => (first === 0 ? 0 : first + at);
+  const maps = Array.from({ length: shards }, (_, i) => ({ output: port(2 + 2 * i), rebuilder: port(3 + 2 * i) }));
+  return { listen: port(0), admin: port(1), maps };
 }
 
 function indexFile(data: string): string {
@@ -43,8 +51,10 @@ export async function indexAddresses(
   if (text === undefined || refreshed(text, '') !== text) {
     if (ports.listen === 0) return [];
     const host = '127.0.0.1';
-    const { listen, admin, output, rebuilder } = ports;
-    return [listen, admin, output, rebuilder].map((port) => ['--index-port', { host, port }] as const);
+    const { listen, admin, maps } = ports;
+    return [listen, admin, ...maps.flatMap(({ output, rebuilder }) => [output, rebuilder])].map(
+      (port) => ['--index-port', { host, port }] as const,
+    );
   }
   const { loadIndexConfig } = await import('../../search/index-config.ts');
   const { listen, admin } = loadIndexConfig(file);
@@ -58,13 +68,13 @@ export async function indexAddresses(
 export async function prepareIndex(
   data: string,
   logs: readonly ShownLog[],
-  map: PreparedMap,
+  maps: readonly PreparedMap[],
   ports: IndexPorts,
 ): Promise<string> {
   const file = indexFile(data);
   const bytes = await readFileIfThere(file, MAX_FILE);
   const before = bytes === undefined ? undefined : decodeUtf8(bytes);
-  const part = ours(logs, map, ports);
+  const part = ours(logs, maps, ports);
   const text = before === undefined ? example(part) : refreshed(before, part);
   if (text !== before) await writeFileDurable(file, encodeUtf8(text), { mode: 0o644 });
   return file;
@@ -73,11 +83,18 @@ export async function prepareIndex(
 /** Free ports in the place of 0: a process that dies has to come back at the same address. */
 export async function usablePorts(ports: IndexPorts): Promise<IndexPorts> {
   if (ports.listen !== 0) return ports;
-  const [listen, admin, output, rebuilder] = (await freePorts(4)) as [number, number, number, number];
-  return { listen, admin, output, rebuilder };
+  const free = await freePorts(2 + 2 * ports.maps.length);
+  const next = () => free.shift()!;
+  return { listen: next(), admin: next(), maps: ports.maps.map(() => ({ output: next(), rebuilder: next() })) };
 }
 
-function ours(logs: readonly ShownLog[], map: PreparedMap, { listen, admin }: IndexPorts): string {
+function ours(logs: readonly ShownLog[], maps: readonly PreparedMap[], { listen, admin }: IndexPorts): string {
+  const mapped = maps.map(
+    (map, at) => `  - log: ${yamlText(logs[at]!.origin)}
+    outputLog: { url: ${yamlText(map.url)}, policy: trust/${basename(map.policy)} }
+    rebuilders: trust/${basename(map.rebuilders)}
+`,
+  );
   const entries = logs.map(
     ({ url, verifierKeys }) => `  - url: ${yamlText(url)}
     keys: [${verifierKeys.map(yamlText).join(', ')}]
@@ -88,12 +105,9 @@ function ours(logs: readonly ShownLog[], map: PreparedMap, { listen, admin }: In
   return ownPart(`listen: { port: ${listen} }
 admin: { port: ${admin} }
 logs:
-${entries.join('')}# The verifiable index of the first of them: its output log, and who rebuilds it.
+${entries.join('')}# The verifiable index of each: its output log, and who rebuilds it.
 maps:
-  - log: ${yamlText(logs[0]!.origin)}
-    outputLog: { url: ${yamlText(map.url)}, policy: trust/index-policy }
-    rebuilders: trust/index-rebuilders
-`);
+${mapped.join('')}`);
 }
 
 function example(part: string): string {
@@ -120,22 +134,24 @@ export function explorerDir(data: string): string {
  * Writes the page with its `explorer.json` into `<data>/explorer`.
  *
  * @param trust the directory of the files for others
- * @param index URL and verifiable index, where there is one
+ * @param index its URL, and the verifiable index of each log, where there is one
  */
 export async function writeUpExplorer(
   data: string,
   logs: readonly ShownLog[],
   trust: string,
-  index: { readonly url: string; readonly map: PreparedMap } | undefined,
+  index: { readonly url: string; readonly maps: readonly PreparedMap[] } | undefined,
 ): Promise<void> {
   const { formatExplorerConfig, writeExplorer } = await import('../../explorer/write-explorer.ts');
   const policy = await readFileIfThere(join(trust, 'policy'), MAX_FILE);
   const root = await readFileIfThere(join(trust, 'trusted_root.json'), MAX_FILE);
-  const map = index && {
-    outputLog: index.map.url,
-    policy: decodeUtf8((await readFileIfThere(index.map.policy, MAX_FILE))!),
-    rebuilders: decodeUtf8((await readFileIfThere(index.map.rebuilders, MAX_FILE))!),
-  };
+  const text = async (path: string) => decodeUtf8((await readFileIfThere(path, MAX_FILE))!);
+  const maps = (index?.maps ?? []).map(async ({ url, policy, rebuilders }) => ({
+    outputLog: url,
+    policy: await text(policy),
+    rebuilders: await text(rebuilders),
+  }));
+  const mapped = await Promise.all(maps);
   const config = formatExplorerConfig(
     logs.map(({ origin, url, verifierKeys }, at) => ({
       origin,
@@ -144,7 +160,7 @@ export async function writeUpExplorer(
       keys: verifierKeys,
       ...(policy && { policy: decodeUtf8(policy) }),
       ...(index !== undefined && { index: index.url }),
-      ...(at === 0 && map && { map }),
+      ...(mapped[at] && { map: mapped[at] }),
       ...(root && { trustedRoot: JSON.parse(decodeUtf8(root)) as object }),
     })),
   );

@@ -1,6 +1,6 @@
 /**
- * The verifiable index of `stele up`: an output log with the witnesses of the log, and one rebuilder, both below the log's data
- * directory. It is of the log that was there first: a later shard has none.
+ * The verifiable index of `stele up`: for the log, and for each of its later shards, an output log with the witnesses of the log, and
+ * one rebuilder, all below the log's data directory. The names of the N-th shard end with `-N` from the second on:
  *
  *     output-log/               the output log, which takes leaves of the index alone: nothing else on this machine calls it
  *     rebuilder-1/              the rebuilder, with its key
@@ -31,22 +31,46 @@ export interface PreparedMap {
   /** Files for others. */
   readonly policy: string;
   readonly rebuilders: string;
-  /** Arguments of `stele` for each process. */
-  readonly outputArgs: readonly string[];
-  readonly rebuilderArgs: (log: string) => readonly string[];
+  /** Each process: its name, and the arguments of `stele`. */
+  readonly outputLog: MapProcess;
+  /** @param log where the log is */
+  readonly rebuilder: (log: string) => MapProcess;
 }
 
-/** Makes keys and policies, and has the witnesses cosign the output log. @throws RuntimeError `key-…`, `file`; ClientError `file` */
+interface MapProcess {
+  readonly name: string;
+  readonly args: readonly string[];
+}
+
+/** The log, or a shard of it. */
+interface MappedShard {
+  readonly origin: string;
+  readonly verifierKeys: readonly string[];
+}
+
+/**
+ * Makes keys and policies, and has the witnesses cosign the output log.
+ *
+ * @param number of the shard, from 1
+ * @throws RuntimeError `key-…`, `file`; ClientError `file`
+ */
 export async function prepareMap(
-  { origin, data }: { readonly origin: string; readonly data: string },
+  shard: MappedShard,
+  number: number,
+  data: string,
   prepared: Prepared,
   ports: MapPorts,
 ): Promise<PreparedMap> {
+  const named = (name: string) => (number === 1 ? name : `${name}-${number}`);
   const trust = join(data, 'trust');
-  const output = { origin: `index.${origin}`, dir: join(data, 'output-log'), url: `http://localhost:${ports.output}` };
+  const output = {
+    origin: `index.${shard.origin}`,
+    dir: join(data, named('output-log')),
+    url: `http://localhost:${ports.output}`,
+  };
   const rebuilder = {
-    name: `${origin}/${REBUILDER}`,
-    dir: join(data, REBUILDER),
+    name: `${shard.origin}/${REBUILDER}`,
+    dir: join(data, named(REBUILDER)),
     url: `http://localhost:${ports.rebuilder}`,
   };
   const outputKey = verifierKey(output.origin, await publicKey({ file: await keyIn(output.dir, 'stele.json') }));
@@ -55,8 +79,8 @@ export async function prepareMap(
   for (const { logs } of prepared.witnesses) await addLogs(logs, [outputKey]);
   const log = `log ${formatVerifierKey(outputKey)} ${output.url}`;
   await makeDirDurable(trust);
-  const policy = join(trust, 'index-policy');
-  const rebuilders = join(trust, 'index-rebuilders');
+  const policy = join(trust, named('index-policy'));
+  const rebuilders = join(trust, named('index-rebuilders'));
   await write(policy, [log, ...quorumLines(prepared), '']);
   const cosigner = `witness ${REBUILDER} ${formatVerifierKey(rebuilderKey)} ${rebuilder.url}`;
   await write(rebuilders, [log, cosigner, `quorum ${REBUILDER}`, '']);
@@ -66,16 +90,22 @@ export async function prepareMap(
     url: output.url,
     policy,
     rebuilders,
-    outputArgs: [
-      ...['serve', '--origin', output.origin, '--entries', 'raw', '--data', output.dir],
-      ...['--policy', prepared.policy, ...port(ports.output)],
-    ],
-    rebuilderArgs: (logUrl) => [
-      ...['index', '--witness', '--name', rebuilder.name, '--data', rebuilder.dir, ...port(ports.rebuilder)],
-      ...['--input-url', logUrl, '--input-policy', join(trust, 'policy'), '--rebuild-poll', '1s'],
-      ...['--input-keys', prepared.logKeys.map(formatVerifierKey).join(',')],
-      ...['--output-url', output.url, '--output-policy', policy],
-    ],
+    outputLog: {
+      name: named('index-log'),
+      args: [
+        ...['serve', '--origin', output.origin, '--entries', 'raw', '--data', output.dir],
+        ...['--policy', prepared.policy, ...port(ports.output)],
+      ],
+    },
+    rebuilder: (url) => ({
+      name: named('rebuilder'),
+      args: [
+        ...['index', '--witness', '--name', rebuilder.name, '--data', rebuilder.dir, ...port(ports.rebuilder)],
+        ...['--input-url', url, '--input-policy', join(trust, 'policy'), '--rebuild-poll', '1s'],
+        ...['--input-keys', shard.verifierKeys.join(',')],
+        ...['--output-url', output.url, '--output-policy', policy],
+      ],
+    }),
   };
 }
 

@@ -3,6 +3,7 @@ import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { isLoopback } from '../../../merkle/loopback.ts';
+import { formatVerifierKey } from '../../../merkle/note.ts';
 import { isThere } from '../../../merkle/runtime/disk/files.ts';
 import { type Address, tryPorts } from '../../../merkle/runtime/service/ports.ts';
 import { workerUrl } from '../../../merkle/runtime/threads/pool.ts';
@@ -29,6 +30,7 @@ import {
   explorerDir,
   type IndexPorts,
   indexAddresses,
+  indexPorts,
   prepareIndex,
   type ShownLog,
   usablePorts,
@@ -95,7 +97,13 @@ interface RunningIndex {
   readonly url: string;
   readonly adminUrl: string;
   readonly config: string;
-  readonly outputLog: Pick<PreparedMap, 'origin' | 'url' | 'policy' | 'rebuilders'>;
+  /** Of the log, or of each of its shards. */
+  readonly outputLogs: readonly OutputLog[];
+}
+
+interface OutputLog extends Pick<PreparedMap, 'origin' | 'url' | 'policy' | 'rebuilders'> {
+  /** The log that is indexed. */
+  readonly log: { readonly origin: string; readonly url: string };
 }
 
 interface UpOptions {
@@ -111,7 +119,12 @@ export async function upCommand(): Promise<Command> {
   const command = new Command('up').description('Run a log with three witnesses on this machine, to see how it works');
   return addSettings(command, server, SHOWN)
     .option('--witness-port <n>', `first of the witnesses' ${WITNESSES} ports; 0 takes free ones`, port, FIRST_PORT)
-    .option('--index-port <n>', "first of the index's four ports; 0 takes free ones", port, INDEX_PORT)
+    .option(
+      '--index-port <n>',
+      "first of the index's ports, four and two for each later shard; 0 takes free ones",
+      port,
+      INDEX_PORT,
+    )
     .option('--no-index', 'run no index, so that nothing can be searched')
     .option('--monitor [file]', 'run a monitor too')
     .option('--json', 'print what was started as JSON')
@@ -129,12 +142,17 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   }
   // A mistake must leave nothing behind: what is made now, such as the key, is never changed later.
   await server.checkStart(config);
-  await checkParts(config, options);
+  const later = options.index ? await laterShards(server, config) : [];
+  await checkParts(config, options, 1 + later.length);
   const prepared = await prepare(config, options.witnessPort);
   // Its lines stand behind the name of the process, where JSON would be of use to no program.
   const format = ['--log-format', config.log.format === 'auto' ? 'pretty' : config.log.format];
-  const ports = options.index ? await usablePorts(indexPorts(options)) : undefined;
-  const map = ports && (await prepareMap(config, prepared, ports));
+  const ports = options.index ? await usablePorts(portsOf(options, 1 + later.length)) : undefined;
+  const mapped = [{ origin, verifierKeys: prepared.logKeys.map(formatVerifierKey) }, ...later];
+  const maps: PreparedMap[] = [];
+  for (const [at, one] of (ports?.maps ?? []).entries()) {
+    maps.push(await prepareMap(mapped[at]!, at + 1, config.data, prepared, one));
+  }
   const witnesses = prepared.witnesses.map((witness) => child(witness.name, [...witnessArgs(witness), ...format]));
   // Those who have a repository of their own name it in the configuration.
   const repository = config.trust.directory === undefined ? upTrustDir(config.data) : undefined;
@@ -144,9 +162,9 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
   const page = shows ? ['--explorer-directory', explorerDir(config.data)] : [];
   const own = ['--origin', origin, '--policy', prepared.policy, ...served, ...page, ...format];
   const log = child<LogAnnounced>('log', ['serve', ...flagsOf(command, server), ...own]);
-  const output = map && child('index-log', [...map.outputArgs, ...format]);
-  const all: Pick<Child<unknown>, 'kill' | 'reload'>[] = [log, ...(output ? [output] : []), ...witnesses];
-  let rebuilder: Child<unknown> | undefined;
+  const outputs = maps.map(({ outputLog: { name, args } }) => child(name, [...args, ...format]));
+  const all: Pick<Child<unknown>, 'kill' | 'reload'>[] = [log, ...outputs, ...witnesses];
+  let rebuilders: readonly Child<unknown>[] = [];
   let monitor: Child<MonitorAnnounced> | undefined;
   let index: Child<Pick<RunningIndex, 'url' | 'adminUrl'>> | undefined;
   let refresher: Child<unknown> | undefined;
@@ -162,7 +180,10 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     });
     early.catch(() => {});
     await Promise.race([Promise.all(witnesses.map((witness) => witness.start())), early]);
-    const [running] = await Promise.race([Promise.all([log.start(), output?.start()]), early]);
+    const [running] = await Promise.race([
+      Promise.all([log.start(), ...outputs.map((output) => output.start())] as const),
+      early,
+    ]);
     const first = config.publicUrl ?? running.url;
     const shards = await shardsOf(server, config, first);
     const active = shards.findLast(({ status }) => status !== 'prepared');
@@ -194,16 +215,23 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     }
     const shown = shownLogs(announced, shards);
     let indexed: RunningIndex | undefined;
-    if (ports !== undefined && map !== undefined) {
-      const file = await prepareIndex(config.data, shown, map, ports);
+    if (ports !== undefined) {
+      const file = await prepareIndex(config.data, shown, maps, ports);
       index = child('index', ['index', '--config', file]);
-      rebuilder = child('rebuilder', [...map.rebuilderArgs(shown[0]!.url), ...format]);
-      all.push(index, rebuilder);
-      const [started] = await Promise.race([Promise.all([index.start(), rebuilder.start()]), early]);
-      const { origin: outputLog, url, policy, rebuilders } = map;
-      indexed = { ...started, config: file, outputLog: { origin: outputLog, url, policy, rebuilders } };
+      const pairs = maps.map((map, at) => ({ map, log: shown[at]! }));
+      rebuilders = pairs.map(({ map, log }) => {
+        const { name, args } = map.rebuilder(log.url);
+        return child(name, [...args, ...format]);
+      });
+      all.push(index, ...rebuilders);
+      const starts = [index.start(), ...rebuilders.map((rebuilder) => rebuilder.start())] as const;
+      const [started] = await Promise.race([Promise.all(starts), early]);
+      const outputLogs = pairs.map(({ map: { origin, url, policy, rebuilders }, log }) => {
+        return { log: { origin: log.origin, url: log.url }, origin, url, policy, rebuilders };
+      });
+      indexed = { ...started, config: file, outputLogs };
     }
-    if (shows) await writeUpExplorer(config.data, shown, trust.dir, indexed && map && { url: indexed.url, map });
+    if (shows) await writeUpExplorer(config.data, shown, trust.dir, indexed && { url: indexed.url, maps });
     let monitored: RunningMonitor | undefined;
     if (options.monitor !== undefined) {
       const { file, args } = await monitorArgs(options.monitor, config.data, announced, prepared, options.witnessPort);
@@ -226,12 +254,27 @@ async function up(command: Command, server: ServerMain, options: UpOptions): Pro
     clearInterval(renewing);
     // The monitor first: it would report the others as gone.
     await monitor?.stop(MONITOR_GRACE_MS);
-    await Promise.all([index?.stop(INDEX_GRACE_MS), rebuilder?.stop(INDEX_GRACE_MS)]);
+    await Promise.all([index, ...rebuilders].map((one) => one?.stop(INDEX_GRACE_MS)));
     await refresher?.stop(REFRESHER_GRACE_MS);
     // The log before its witnesses: it needs them for its last publication.
-    await Promise.all([log.stop(LOG_GRACE_MS), output?.stop(LOG_GRACE_MS)]);
+    await Promise.all([log, ...outputs].map((one) => one.stop(LOG_GRACE_MS)));
     await Promise.all(witnesses.map((witness) => witness.stop(WITNESS_GRACE_MS)));
   }
+}
+
+/** The shards behind the first one that have begun: each has a verifiable index of its own. */
+async function laterShards(
+  server: ServerMain,
+  config: ReturnType<ServerMain['loadConfig']>,
+): Promise<readonly ShardInfo[]> {
+  if (!(await isThere(join(config.data, 'shards')))) return [];
+  const shards = await server.listShards(await quiet(config));
+  return shards.slice(1).filter(({ status }) => status !== 'prepared');
+}
+
+async function quiet(config: ReturnType<ServerMain['loadConfig']>) {
+  const { makeLogger } = await import('../../../merkle/runtime/service/logger.ts');
+  return { config, logger: makeLogger({ level: 'warn' }) };
 }
 
 /**
@@ -244,8 +287,7 @@ async function shardsOf(
   url: string,
 ): Promise<readonly ShardInfo[]> {
   if (!(await isThere(join(config.data, 'shards')))) return [];
-  const { makeLogger } = await import('../../../merkle/runtime/service/logger.ts');
-  const options = { config, logger: makeLogger({ level: 'warn' }) };
+  const options = await quiet(config);
   const [first, ...further] = await server.listShards(options);
   const { port } = new URL(url);
   const shards = [{ ...first!, url }];
@@ -266,6 +308,7 @@ async function shardsOf(
 async function checkParts(
   { data, listen, admin, trust }: ReturnType<ServerMain['loadConfig']>,
   options: UpOptions,
+  shards: number,
 ): Promise<void> {
   const { witnessPort, monitor } = options;
   const host = '127.0.0.1';
@@ -274,7 +317,7 @@ async function checkParts(
   // All at once: no two of them may be the same.
   const ports = [['listen', listen] as const, ['admin', admin] as const, ...witnesses];
   const metrics = monitor === undefined ? undefined : await metricsOf(data, monitor, witnessPort);
-  const index = options.index ? await indexAddresses(data, indexPorts(options)) : [];
+  const index = options.index ? await indexAddresses(data, portsOf(options, shards)) : [];
   await tryPorts([...ports, ...index, ...(metrics === undefined ? [] : [['metrics', metrics] as const])]);
   await checkWitnesses(data);
   if (trust.directory === undefined) await checkUpTrust(upTrustDir(data));
@@ -289,10 +332,9 @@ async function metricsOf(data: string, given: string | true, witnessPort: number
 }
 
 /** With free ports for the witnesses, an index whose port nobody has named gets free ones too. */
-function indexPorts({ indexPort, witnessPort }: UpOptions): IndexPorts {
-  if (indexPort === 0 || (witnessPort === 0 && indexPort === INDEX_PORT))
-    return { listen: 0, admin: 0, output: 0, rebuilder: 0 };
-  return { listen: indexPort, admin: indexPort + 1, output: indexPort + 2, rebuilder: indexPort + 3 };
+function portsOf({ indexPort, witnessPort }: UpOptions, shards: number): IndexPorts {
+  const free = witnessPort === 0 && indexPort === INDEX_PORT;
+  return indexPorts(free ? 0 : indexPort, shards);
 }
 
 /** The log, or all of its shards that have begun. */
@@ -386,7 +428,7 @@ function announce(
       ...witnesses.map(({ name, url }, at) => `  ${name}  ${url}  process ${pids[at]}`),
       `What others need, also for cosign and sigstore-js: ${trust}`,
       ...(repository ? repositoryLines(repository, publicUrl ?? url, raw) : []),
-      ...(index ? indexLines(index, publicUrl ?? url, trust) : []),
+      ...(index ? indexLines(index, trust) : []),
       ...(explorer === undefined ? [] : [`See the log, and check it in the browser: ${explorer}`]),
       ...(monitor
         ? [`A monitor follows the log by ${monitor.config}${monitor.metrics ? `; metrics: ${monitor.metrics}` : ''}`]
@@ -413,12 +455,14 @@ function announce(
 }
 
 /** How to ask the index, and how to check all of it. */
-function indexLines({ url, outputLog }: RunningIndex, log: string, trust: string): string[] {
-  const [policy, output] = [join(trust, 'policy'), outputLog.policy].map((path) => shellWord(relative('.', path)));
+function indexLines({ url, outputLogs }: RunningIndex, trust: string): string[] {
+  const shown = (path: string) => shellWord(relative('.', path));
   return [
     `An index of its entries, which ${calledAs()} search asks: ${url}`,
-    `What the index says is committed to an output log, ${outputLog.url}, and a rebuilder compares it. To compare all of it:`,
-    `  ${calledAs()} audit ${log} --policy ${policy} --index ${outputLog.url} --index-policy ${output}`,
+    ...outputLogs.flatMap(({ log, url, policy }) => [
+      `What the index says${outputLogs.length === 1 ? '' : ` of "${log.origin}"`} is committed to an output log, ${url}, and a rebuilder compares it. To compare all of it:`,
+      `  ${calledAs()} audit ${log.url} --policy ${shown(join(trust, 'policy'))} --index ${url} --index-policy ${shown(policy)}`,
+    ]),
   ];
 }
 

@@ -31,7 +31,12 @@ interface Up {
   readonly index?: {
     readonly url: string;
     readonly config: string;
-    readonly outputLog: { readonly url: string; readonly policy: string; readonly rebuilders: string };
+    readonly outputLogs: readonly {
+      readonly log: { readonly origin: string; readonly url: string };
+      readonly url: string;
+      readonly policy: string;
+      readonly rebuilders: string;
+    }[];
   };
   readonly explorer?: string;
   readonly trustRepository?: {
@@ -42,6 +47,8 @@ interface Up {
     readonly rootExpires: string;
   };
 }
+
+type Output = NonNullable<Up['index']>['outputLogs'][number];
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let running: { readonly child: ReturnType<typeof spawn>; readonly ended: Promise<unknown[]>; err: string }[] = [];
@@ -268,7 +275,7 @@ describe('stele up', () => {
 
   it('commits what the index says to an output log, which an audit compares with the log', async () => {
     const started = await up();
-    const { url, policy } = started.index!.outputLog;
+    const { url, policy } = started.index!.outputLogs[0]!;
     await sign(started, 'one');
     const trust = ['--policy', join(started.trust, 'policy'), '--index', url, '--index-policy', policy];
     const stdout = await until(async () => {
@@ -283,6 +290,54 @@ describe('stele up', () => {
       return map?.checkpoint?.includes('localhost/rebuilder-1') && map.checkpoint;
     });
     expect(answer).toContain('index.localhost\n1\n');
+  });
+
+  it('proves what it finds in each shard of a log that was rotated', { timeout: 180_000 }, async () => {
+    const first = await up();
+    await sign(first, 'old');
+    const next = first.url.replace('localhost', '127.0.0.1');
+    const rotated = await steleJson(['log', 'rotate', next, '--data', join(dir.path, 'data'), '--yes']);
+    expect(rotated).toMatchObject({ from: 'localhost', to: '127.0.0.1', step: 'done' });
+    running[0]!.child.kill('SIGTERM');
+    await running[0]!.ended;
+
+    const started = await up();
+    const { url, outputLogs } = started.index!;
+    expect(outputLogs.map(({ log }) => log.origin)).toEqual(['localhost', '127.0.0.1']);
+    const [older, newer] = outputLogs as [Output, Output];
+    const trust = join(started.trust, 'policy');
+    const file = join(dir.path, 'new');
+    await writeFile(file, 'new');
+    await steleJson(['sign', file, '--log', newer.log.url, '--policy', trust]);
+    for (const [name, shard] of [
+      ['old', older],
+      ['new', newer],
+    ] as const) {
+      const proven = await until(async () => {
+        const about = ['--index', url, '--digest', join(dir.path, name), '--log', shard.log.origin, '--policy', trust];
+        const output = ['--output-policy', shard.policy, '--output-log', shard.url, '--rebuilders', shard.rebuilders];
+        const places = ['--log-url', shard.log.url, '--memory', join(dir.path, 'memory')];
+        const { code, stdout } = await stele(['search', ...about, '--proven', ...output, ...places, '--json']);
+        return code === 0 && JSON.parse(stdout).hits.length === 1 && JSON.parse(stdout);
+      });
+      expect(proven.logs).toMatchObject([
+        { log: shard.log.origin, complete: { proven: true, by: 'rebuilders', indexes: [0] } },
+      ]);
+      const audit = ['audit', shard.log.url, '--policy', trust, '--index', shard.url, '--index-policy', shard.policy];
+      expect(await stele(audit)).toMatchObject({ code: 0, stdout: expect.stringContaining(shard.log.origin) });
+    }
+    const page = JSON.parse(await (await fetch(`${started.explorer}explorer.json`)).text());
+    expect(page.logs.map(({ origin, map }: { origin: string; map: Output }) => [origin, map.policy])).toEqual([
+      ['localhost', await readFile(older.policy, 'utf8')],
+      ['127.0.0.1', await readFile(newer.policy, 'utf8')],
+    ]);
+  });
+
+  it('has an output log that takes nothing of a web page', async () => {
+    const [output] = (await up()).index!.outputLogs;
+    const page = { origin: 'https://example.com', 'content-type': 'text/plain' };
+    const reply = await fetch(`${output!.url}/add`, { method: 'POST', body: 'of a page', headers: page });
+    expect(reply.status).toBe(403);
   });
 
   it('shows the log and its index on the page at /explorer/', async () => {
