@@ -443,10 +443,11 @@ function announce(
         ? tryIt(publicUrl ?? url, vkey, {
             policy: relative('.', join(trust, 'policy')),
             raw,
+            // Of the shard that takes entries, which is the last one.
             index: index && {
               url: index.url,
-              policy: relative('.', index.outputLog.policy),
-              rebuilders: relative('.', index.outputLog.rebuilders),
+              policy: relative('.', index.outputLogs.at(-1)!.policy),
+              rebuilders: relative('.', index.outputLogs.at(-1)!.rebuilders),
             },
           })
         : []),
