@@ -12,6 +12,7 @@ export default defineConfig({
       'test/client/cli/audit-cli.test.ts',
       'test/client/search/index/brute-force.test.ts',
       'test/client/cli/verify-cli.test.ts',
+      'test/client/explorer/dropped.test.ts',
       'test/client/submit/one-bad-entry.test.ts',
       'test/merkle/proof.test.ts',
     ],

@@ -49,7 +49,29 @@ export function startNginxBefore(
   });
 }
 
-async function startNginx(dir: string, http: (port: number) => string): Promise<Nginx> {
+/** nginx as deploy/nginx/stele-explorer.conf configures it, but for TLS, for the explorer in `root` that `stele explorer` wrote. */
+export function startNginxExplorer(dir: string, root: string): Promise<Nginx> {
+  const file = resolve('deploy/nginx/stele-explorer.conf');
+  return startNginx(
+    dir,
+    (port) => {
+      let text = readFileSync(file, 'utf8');
+      const replace = (from: string | RegExp, to: string) => {
+        const changed = text.replaceAll(from, () => to);
+        if (changed === text) throw new Error(`${file} has no ${from}`);
+        text = changed;
+      };
+      replace('/srv/explorer', root);
+      replace('include mime.types', 'include /etc/nginx/mime.types');
+      replace('    listen 443 ssl;\n    listen [::]:443 ssl;\n', `    listen 127.0.0.1:${port};\n`);
+      replace(/^ +ssl_.*\n/gm, '');
+      return text;
+    },
+    '/',
+  );
+}
+
+async function startNginx(dir: string, http: (port: number) => string, first = '/checkpoint'): Promise<Nginx> {
   const port = await freePort();
   mkdirSync(dir, { recursive: true });
   const file = join(dir, 'nginx.conf');
@@ -74,7 +96,7 @@ ${http(port)}
   });
   const url = `http://127.0.0.1:${port}`;
   for (let i = 0; i < 200 && child.exitCode === null; i++) {
-    const reply = await fetch(`${url}/checkpoint`).catch(() => undefined);
+    const reply = await fetch(`${url}${first}`).catch(() => undefined);
     await reply?.arrayBuffer();
     if (reply?.status === 200) return { child, url };
     await new Promise((done) => setTimeout(done, 50));

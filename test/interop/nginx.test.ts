@@ -1,12 +1,20 @@
-/** deploy/nginx before a log: clients see the same answers as from Stele, and no file that is not a full tile or bundle. */
+/**
+ * deploy/nginx before a log: clients see the same answers as from Stele, and no file that is not a full tile or bundle. And as the server of
+ * an explorer: the page runs under the headers that `stele explorer` wrote.
+ */
 
 import { once } from 'node:events';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Nginx, startNginxBefore } from '../../bench/peers/nginx.ts';
+import { type Nginx, startNginxBefore, startNginxExplorer } from '../../bench/peers/nginx.ts';
+import { formatExplorerConfig, writeExplorer } from '../../client/explorer/write-explorer.ts';
+import { encodeUtf8 } from '../../merkle/bytes.ts';
+import { explorerCaching, explorerHeaders } from '../../merkle/explorer-headers.ts';
+import { type Bed, claims, noChromium, startBed } from '../support/explorer-bed.ts';
 import { tempDir } from '../support/log.ts';
 import { type ServeProcess, startServer } from '../support/serve.ts';
 import { lacking, skips } from '../support/skip.ts';
@@ -246,5 +254,78 @@ describe.skipIf(skips('nginx before a log', lacking('nginx')))('nginx before a l
       message: 'the log does not answer; retry',
       details: [],
     });
+  });
+});
+
+describe.skipIf(noChromium || skips('nginx with an explorer', lacking('nginx')))('nginx with an explorer', () => {
+  let bed: Bed;
+  let nginx: Nginx;
+  let root: string;
+  const at = (...names: string[]) => join(root, ...names);
+
+  beforeAll(async () => {
+    bed = await startBed();
+    root = join(bed.dir, 'static');
+    const config = formatExplorerConfig([{ ...bed.log, url: bed.server.url }]);
+    await writeExplorer(root, encodeUtf8(config), { policyInPage: true });
+    nginx = await startNginxExplorer(join(bed.dir, 'nginx'), root);
+  });
+  afterAll(async () => {
+    nginx?.child.kill('SIGKILL');
+    await bed?.stop();
+  });
+
+  it('has a page that checks the log in Chromium, under its policy', async () => {
+    const page = await bed.browser.newPage();
+    const told: string[] = [];
+    page.on('console', (message) => told.push(message.text()));
+    page.on('pageerror', (error) => told.push(error.message));
+    await page.goto(`${nginx.url}/`);
+    await page.getByText('The quorum of the witnesses cosigned it').waitFor();
+    expect(await claims(page, 'failed')).toEqual([]);
+    expect(page.workers()).toHaveLength(1);
+    await expect(page.evaluate(`fetch('https://elsewhere.example.com/')`)).rejects.toThrow('Failed to fetch');
+    expect(told.filter((text) => !/elsewhere\.example\.com/.test(text))).toEqual([]);
+    await page.close();
+  });
+
+  it('sends each file with the headers of the policy, and says how long it may be kept', async () => {
+    const wanted = explorerHeaders([bed.server.url]);
+    const assets = readdirSync(at('assets')).map((name) => `assets/${name}`);
+    const types = { js: 'application/javascript', css: 'text/css', json: 'application/json', svg: 'image/svg+xml' };
+    let kept = 0;
+    for (const path of ['', 'index.html', 'explorer.json', ...assets.filter((name) => !/\.(?:br|gz)$/.test(name))]) {
+      const { status, headers } = await ask(nginx.url, `/${path}`);
+      expect(status, path).toBe(200);
+      expect(headers, path).toMatchObject({ ...wanted, 'cache-control': explorerCaching(path) });
+      if (explorerCaching(path) !== 'no-cache') kept++;
+      const type = types[path.split('.').at(-1) as keyof typeof types];
+      if (type !== undefined) expect(headers['content-type'], path).toContain(type);
+    }
+    expect(kept).toBeGreaterThan(3);
+    const { status, headers } = await ask(nginx.url, '/nothing');
+    expect(status).toBe(404);
+    expect(headers).toMatchObject(wanted);
+  });
+
+  it('sends what was compressed before', async () => {
+    for (const path of [
+      'index.html',
+      ...readdirSync(at('assets')).flatMap((name) => (/\.js$/.test(name) ? [`assets/${name}`] : [])),
+    ]) {
+      const { headers, body } = await ask(nginx.url, `/${path}`, { headers: { 'accept-encoding': 'gzip' } });
+      expect(headers['content-encoding'], path).toBe('gzip');
+      expect(gunzipSync(Buffer.from(body, 'latin1')), path).toEqual(readFileSync(at(path)));
+    }
+  });
+
+  it('shows neither the files about its headers nor anything behind a link', async () => {
+    writeFileSync(join(bed.dir, 'outside'), 'secret');
+    symlinkSync(join(bed.dir, 'outside'), at('link'));
+    for (const path of ['/_headers', '/headers.nginx', '/link', '/../outside', '/%2e%2e/outside']) {
+      const { status, body } = await ask(nginx.url, path);
+      expect([400, 403, 404], path).toContain(status);
+      expect(body).not.toContain('secret');
+    }
   });
 });

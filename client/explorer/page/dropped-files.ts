@@ -1,5 +1,6 @@
 /** The files that were dropped on the page or chosen, until others are. They stay in this browser. */
 import { useEffect, useState } from 'preact/hooks';
+import { shownText } from './page-claim.tsx';
 
 interface DroppedFiles {
   /** Names each drop, so that the same file dropped again is looked at again. */
@@ -17,7 +18,7 @@ let current = NOTHING;
 const listeners = new Set<(dropped: DroppedFiles) => void>();
 
 export function dropFiles(files: readonly File[], problems: readonly string[] = []): void {
-  const more = files.length > MAX_FILES ? [`only the first ${MAX_FILES} of ${files.length} files are looked at`] : [];
+  const more = files.length > MAX_FILES ? [`only the first ${MAX_FILES} files are looked at`] : [];
   current = { id: current.id + 1, files: files.slice(0, MAX_FILES), problems: [...problems, ...more] };
   for (const listener of listeners) listener(current);
 }
@@ -44,6 +45,8 @@ export async function filesOfDrop(data: DataTransfer): Promise<{ files: File[]; 
     if (entry?.isDirectory) await walk(entry as FileSystemDirectoryEntry, files, problems, 0);
     else if (file !== null) files.push(file);
   }
+  if (items.length > 0 && files.length === 0 && problems.length === 0)
+    problems.push('there is no file in what was dropped');
   return { files, problems };
 }
 
@@ -55,26 +58,39 @@ async function walk(
   problems: string[],
   depth: number,
 ): Promise<void> {
-  const reader = directory.createReader();
   if (depth > MAX_DEPTH) {
     problems.push(`folders below ${MAX_DEPTH} others are not looked at`);
     return;
   }
-  try {
-    for (;;) {
-      const part = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
-      if (part.length === 0) return;
-      for (const entry of part) {
-        if (files.length > MAX_FILES) return;
-        if (entry.isDirectory) await walk(entry as FileSystemDirectoryEntry, files, problems, depth + 1);
-        else {
-          files.push(
-            await new Promise<File>((resolve, reject) => (entry as FileSystemFileEntry).file(resolve, reject)),
-          );
-        }
+  const reader = directory.createReader();
+  for (;;) {
+    const part = await readable<FileSystemEntry[]>(directory, problems, (resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
+    if (part === undefined || part.length === 0) return;
+    for (const entry of part) {
+      if (files.length > MAX_FILES) return;
+      if (entry.isDirectory) await walk(entry as FileSystemDirectoryEntry, files, problems, depth + 1);
+      else {
+        const one = entry as FileSystemFileEntry;
+        const file = await readable<File>(entry, problems, (resolve, reject) => one.file(resolve, reject));
+        if (file !== undefined) files.push(file);
       }
     }
+  }
+}
+
+/** What `read` gives; undefined, and a problem, where it cannot be read. */
+async function readable<T>(
+  { name }: FileSystemEntry,
+  problems: string[],
+  read: (resolve: (value: T) => void, reject: (error: DOMException) => void) => void,
+): Promise<T | undefined> {
+  try {
+    return await new Promise<T>(read);
   } catch {
-    problems.push('a folder, or a file in it, cannot be read');
+    const why = `${shownText(name, 200)} cannot be read`;
+    if (problems.length < MAX_FILES && !problems.includes(why)) problems.push(why);
+    return undefined;
   }
 }
