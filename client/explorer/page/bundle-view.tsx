@@ -61,7 +61,9 @@ export function BundleView({ query, log }: ViewProps) {
               onInput={({ currentTarget }) => setPasted(currentTarget.value)}
             />
           </label>
-          <button type="submit">Read it</button>
+          <p>
+            <button type="submit">Read it</button>
+          </p>
         </form>
       </details>
       {[...dropped.problems, ...chosen.problems].map((problem) => (
@@ -295,7 +297,9 @@ function SignerForm({
           </label>
         </div>
       )}
-      <button type="submit">Verify</button>
+      <p>
+        <button type="submit">Verify</button>
+      </p>
     </form>
   );
 }

@@ -4,6 +4,7 @@ import { claimChecked, claimFailed, claimNotChecked, type PageClaim, reasonOf } 
 import { claimsOfHead } from '../model/look-claims.ts';
 import { numberWords } from '../model/time-words.ts';
 import type { Compared, ComparedSide } from '../worker/compare-checkpoints.ts';
+import { DataText } from './data-text.tsx';
 import { inWorker } from './in-worker.ts';
 import { EvidenceButton } from './memory-part.tsx';
 import { ClaimList } from './page-claim.tsx';
@@ -121,7 +122,9 @@ function Outcome({
           <div key={NAMES[i]}>
             <h3>The {NAMES[i]}</h3>
             <ClaimList claims={claimsOfSide(side)} label={`The ${NAMES[i]} checkpoint`} />
-            <pre>{texts[i]}</pre>
+            <pre>
+              <DataText text={texts[i]!} lines short={16_000} />
+            </pre>
           </div>
         ))}
       </div>

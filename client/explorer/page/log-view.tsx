@@ -7,6 +7,7 @@ import { claimsOfLook } from '../model/look-claims.ts';
 import type { HeadLook, LogLook, RememberedHead } from '../model/looks.ts';
 import { ageWords, durationWords, numberWords, timeWords } from '../model/time-words.ts';
 import type { Around } from '../worker/look-around.ts';
+import { DataText } from './data-text.tsx';
 import { type Growth, growthOf } from './growth.ts';
 import { inWorker, TaskError } from './in-worker.ts';
 import { MemoryPart } from './memory-part.tsx';
@@ -50,7 +51,9 @@ export function LogView({ log, config }: ViewProps) {
           <Witnesses log={log} head={shown.head} now={shown.at} />
           <section aria-labelledby="checkpoint">
             <h2 id="checkpoint">Its newest checkpoint</h2>
-            <pre>{shown.head.note}</pre>
+            <pre>
+              <DataText text={shown.head.note} lines short={16_000} />
+            </pre>
           </section>
         </>
       )}

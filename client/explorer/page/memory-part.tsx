@@ -4,6 +4,7 @@ import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
 import { reasonOf } from '../model/claims.ts';
 import type { Seen, SeenLie } from '../model/looks.ts';
 import { numberWords, timeWords } from '../model/time-words.ts';
+import { DataText } from './data-text.tsx';
 import { download } from './download.ts';
 import { inWorker } from './in-worker.ts';
 
@@ -66,11 +67,15 @@ function Lie({ lie: { kind, seen, before, after, evidence } }: { readonly lie: S
         <div class="two">
           <div>
             <p>This browser remembered:</p>
-            <pre>{before}</pre>
+            <pre>
+              <DataText text={before} lines short={16_000} />
+            </pre>
           </div>
           <div>
             <p>The log showed:</p>
-            <pre>{after}</pre>
+            <pre>
+              <DataText text={after} lines short={16_000} />
+            </pre>
           </div>
         </div>
         <EvidenceButton evidence={evidence} />

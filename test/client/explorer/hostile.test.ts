@@ -4,7 +4,7 @@ import { encodeUtf8 } from '../../../merkle/bytes.ts';
 import { type Bed, claims, noChromium, startBed } from '../../support/explorer-bed.ts';
 import { FakeLog, View } from '../../support/fake-log.ts';
 import { fulcioCertificate, hashedRekord } from '../../support/fulcio.ts';
-import { type LyingProxy, startProxy } from '../../support/lying-proxy.ts';
+import { honest, type LyingProxy, startProxy } from '../../support/lying-proxy.ts';
 
 const MARKUP = '<img src=x onerror="globalThis.pwned=1"><script>globalThis.pwned=1</script>';
 const named = (name: string, extensions: Record<number, string> = {}) =>
@@ -107,6 +107,20 @@ describe.skipIf(noChromium)('a hostile entry', () => {
     expect(await page.locator('main').innerText()).toContain('x'.repeat(10_000));
     expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
     await context.close();
+  });
+
+  it('and a line under a checkpoint, which anybody can add, are shown with what they hide', async () => {
+    const line = `\u2014 \u202ewitness\u2066 ${Buffer.alloc(68, 1).toString('base64')}\n`;
+    proxy.lie = (path, answer) =>
+      /^\/checkpoint\b/.test(path) ? { ...answer, body: Buffer.concat([answer.body, Buffer.from(line)]) } : answer;
+    const { page, told, context } = await bed.open('#/', { width: 360 });
+    await page.locator('main pre').first().waitFor();
+    expect(await page.locator('main pre').first().innerText()).toContain('\u2014 \\u{202e}witness\\u{2066} ');
+    expect(await page.locator('main').innerText()).not.toMatch(/[\u202e\u2066]/);
+    expect(await page.evaluate<number>('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360);
+    expect(await told()).toEqual([]);
+    await context.close();
+    proxy.lie = honest;
   });
 
   it('and a hostile address do nothing either', async () => {
