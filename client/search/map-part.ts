@@ -12,6 +12,7 @@ import { MapMetrics } from './map/map-metrics.ts';
 import { lookupRoute } from './map/map-routes.ts';
 import type { MapEvent, MapStatus } from './map/map-types.ts';
 import { MappedLog } from './map/mapped-log.ts';
+import { mayOthersWrite } from './map/output-writers.ts';
 
 /** @throws ClientError `state`: a map is damaged or of another log; RuntimeError `locked`, `store`, `file` and those of `outgoing` */
 export async function openMapPart(context: PartContext): Promise<IndexPart> {
@@ -40,7 +41,7 @@ export async function openMapPart(context: PartContext): Promise<IndexPart> {
     about: ['GET  /stele/v1/lookup      all entries with a key, or that there is none, with a proof of both'],
     describe: () => opened.map(({ map, config: one }) => described(map.status, one)),
     run: async (signal) => {
-      await Promise.all(opened.map(({ map }) => map.run(signal)));
+      await Promise.all(opened.flatMap((one) => [one.map.run(signal), warnOfWriters(one, signal)]));
     },
     notReady: () => states().flatMap((status) => lateReasons(status, started, maxLag)),
     alarms: () => [...states().flatMap(alarmsOf), ...opened.flatMap(({ outgoing }) => outgoing?.problems() ?? [])],
@@ -72,6 +73,15 @@ export async function openMapPart(context: PartContext): Promise<IndexPart> {
       await outgoing?.close();
       throw error;
     }
+  }
+
+  async function warnOfWriters({ config: one, outgoing }: OpenedMap, signal: AbortSignal): Promise<void> {
+    const send = outgoing?.pool.fetch ?? context.fetch;
+    if (!(await mayOthersWrite(one.output.location, { signal, ...(send && { fetch: send }) }))) return;
+    logger.warn(
+      { log: one.input.origin, outputLog: one.output.origin },
+      'the output log takes entries of everybody: one of them ends the cosignatures of every rebuilder for good. Let it require an identity (identity.access of the log), and let that of this index alone write',
+    );
   }
 
   function report(log: string, event: MapEvent): void {

@@ -17,6 +17,8 @@ export interface LogInfo {
   readonly url: string | undefined;
   /** The log takes opaque entries alone. */
   readonly raw: boolean;
+  /** The log takes entries of everybody: it says of no identity that its writers must prove. */
+  readonly openToWriters: boolean;
 }
 
 /**
@@ -30,13 +32,14 @@ export async function fetchLogInfo(log: string, options: LogRequestOptions = {})
     const info = parseJson(reply.body, 'the description of the log', MAX_REPLY);
     // Not `object`, which refuses unknown names: a newer log may say more about itself.
     if (typeof info !== 'object' || info === null) throw malformed('the description of the log', 'is not an object');
-    const { origin, verifierKeys, url } = info as Record<string, unknown>;
+    const { origin, verifierKeys, url, writes } = info as Record<string, unknown>;
     const keys = array(verifierKeys, 'verifierKeys', 16).map((key) => string(key, 'verifierKeys'));
     return {
       origin: string(origin, 'origin'),
       verifierKeys: keys,
       url: url === undefined ? undefined : string(url, 'url'),
       raw: takesRawOnly(info),
+      openToWriters: writes === undefined,
     };
   });
 }
