@@ -1,6 +1,7 @@
 /**
  * What a verifiable index proves about a page of a search: that the page leaves nothing out, and invents nothing; or what it left out.
  */
+import { counted } from '../../formats/counted.ts';
 import type { SearchQuery } from '../../search/types.ts';
 import { claimChecked, claimFailed, claimNotChecked, type PageClaim } from './claims.ts';
 
@@ -70,8 +71,8 @@ export function completenessOf(page: CheckedPlace, query: SearchQuery, proven: P
   const by =
     proven.rebuilders === 0
       ? 'by the word of its operator, as nobody rebuilt it'
-      : `rebuilt by ${proven.rebuilders} others`;
-  const first = `the first ${proven.completeThrough} entries`;
+      : `rebuilt by ${counted(proven.rebuilders, 'other')}`;
+  const first = `the first ${counted(proven.completeThrough, 'entry', 'entries')}`;
   const where = open.length > 0 ? ` in ${first}` : '';
   const what = proven.present ? `${WHAT}${where}` : `It is proven that there is no such entry${where}`;
   return [...open, claimChecked(what, `proven for ${first}, ${by}`)];

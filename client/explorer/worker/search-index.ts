@@ -11,6 +11,7 @@ import { printable } from '../../../merkle/printable.ts';
 import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
 import { sha256 } from '../../../merkle/rfc6962.ts';
 import { ClientError } from '../../errors.ts';
+import { counted } from '../../formats/counted.ts';
 import { type CheckedPage, checkPage } from '../../search/check-page.ts';
 import { MAX_SEARCH_REPLY, parseSearchPage, searchUrl } from '../../search/search-json.ts';
 import type { SearchQuery } from '../../search/types.ts';
@@ -85,7 +86,7 @@ export async function searchIndex({ log, query, before }: SearchInput, context: 
     ...(next !== undefined && { next }),
     hits: checked.hits.map((hit) => shownHit(hit, trustedRoot)),
     claims: [
-      claimChecked('The log signed the tree that the index searched', `${size} entries`),
+      claimChecked('The log signed the tree that the index searched', counted(size, 'entry', 'entries')),
       quorumClaim(log, undefined),
       ...history.claims,
       ...(await completeness(log, query, checked, before, history.head ?? checked, context)),

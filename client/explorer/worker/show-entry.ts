@@ -5,6 +5,7 @@ import type { ExplorerLog } from '../../../merkle/explorer-config.ts';
 import { noblePrimitives } from '../../../merkle/rekor/noble-primitives.ts';
 import { ClientError } from '../../errors.ts';
 import type { SignedHead } from '../../follow/types.ts';
+import { counted } from '../../formats/counted.ts';
 import { quorumTime, verifyQuorum } from '../../trust/quorum.ts';
 import { parseTrustedRoots, type TrustedRoot } from '../../trust/trusted-root.ts';
 import { openInBrowser } from '../model/browser-files.ts';
@@ -41,7 +42,7 @@ export async function showEntry({ log, index }: EntryInput, context: TaskContext
   // What is not in the tree has no time.
   const words = entryWords(entry.body, { trustedRoot, seenBy: proven ? seenBy : undefined }, noblePrimitives);
   const claims = [
-    claimChecked('The log signed the checkpoint', `it is of ${head.size} entries`),
+    claimChecked('The log signed the checkpoint', `it is of ${counted(head.size, 'entry', 'entries')}`),
     quorumClaim(log, quorumMissing),
     ...claimsOfMemory(newest),
     wayClaim(entry),
