@@ -45,7 +45,7 @@ const MAX_EMPTY_PAGES = 1000;
  */
 export async function* searchLog(request: SearchLogRequest): AsyncGenerator<CheckedPage, void, void> {
   const { query, trust, primitives = nodePrimitives() } = request;
-  const index = parseLogUrl(request.index);
+  const index = parseLogUrl(request.index, 'an index');
   const matches = query.terms.some(({ match }) => match === 're2') ? await matcherOf(query.terms) : undefined;
   const memory = new CheckpointMemory();
   const { trustedRoot: roots, ...others } = trust;

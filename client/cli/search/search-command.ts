@@ -149,7 +149,7 @@ async function prepared(options: SearchOptions, signal: AbortSignal): Promise<Pr
   const { readVerifyTrust } = await import('../verify/verify-trust.ts');
   const given = options.index ?? process.env.STELE_INDEX;
   if (given === undefined || given === '') throw usage('name the index: --index https://index.example.com');
-  const index = parseLogUrl(given);
+  const index = parseLogUrl(given, 'an index');
   const { kind, limit, all, timeout, from, to, after, before } = options;
   if (kind === '') throw usage(`--kind is empty; kinds of keys are ${KEY_KINDS.join(', ')}`);
   if (all === true && limit !== '100') throw usage('--all and --limit say how many hits: keep one');
@@ -162,6 +162,9 @@ async function prepared(options: SearchOptions, signal: AbortSignal): Promise<Pr
     ...(before !== undefined && { before: time(before, '--before') }),
     ...(options.descending === true && { order: 'descending' as const }),
   };
+  if (range.from !== undefined && range.to !== undefined && range.from >= range.to) {
+    throw usage(`no entry is from ${range.from} on and before ${range.to}: --from must be less than --to`);
+  }
   const timeoutMs = whole(timeout, '--timeout', 86_400) * 1000;
   const trust = await readVerifyTrust(trustOptions(options));
   const terms = await searchTerms(options, signal);
@@ -363,7 +366,9 @@ class Search {
       });
     } else {
       if (this.#finds.some(({ log, page }) => page !== undefined && !this.#proofs.has(log))) {
-        this.#write(['That no hit was left out is the word of the index.']);
+        this.#write([
+          'That no hit was left out is the word of the index. --proven demands the proof, where the log has a verifiable index.',
+        ]);
       }
       if (this.#unknown.length > 0) {
         const names = this.#unknown.slice(0, 10).map(printable).join(', ');

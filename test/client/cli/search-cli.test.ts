@@ -41,7 +41,7 @@ describe('stele search', () => {
     expect(stdout).toContain(`  0  ${NAME}, by ${ISSUER}  hashedrekord  ${digestOf(0)}`);
     expect(stdout).toContain('log.test: 2 hits; each is in the log and has what was asked for');
     expect(stdout).toContain('The answer is about the tree of 30 entries');
-    expect(stdout).toContain('That no hit was left out is the word of the index.');
+    expect(stdout).toContain('That no hit was left out is the word of the index. --proven demands the proof');
     expect(code).toBe(0);
   });
 
@@ -237,6 +237,10 @@ describe('stele search ends with 2', () => {
     await index!.close();
     const { code: both } = await search(() => page([]), ['--identity', 'a', '--prefix', '--re2']);
     expect(both).toBe(2);
+    const range = await search(() => page([]), ['--identity', 'a', '--from', '5', '--to', '2']);
+    expect([range.code, range.stderr]).toEqual([2, expect.stringContaining('--from must be less than --to')]);
+    const address = await stele(['search', '--index', 'nonsense', '--log-key', log.vkey, '--identity', 'a']);
+    expect([address.code, address.stderr]).toEqual([2, expect.stringContaining('is not the URL of an index')]);
   });
 });
 
