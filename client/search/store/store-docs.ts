@@ -81,6 +81,7 @@ export const listDocs: RouteDocs = {
   response: {
     200: json('One page', List),
     400: refused('`bad-query`, `bad-page`'),
+    429: refused('`rate-limited`'),
     503: refused('`storage`'),
   },
 };
@@ -115,6 +116,8 @@ export const pieceDocs: RouteDocs = {
     304: { description: 'The caller has these bytes' },
     400: refused('`bad-digest`'),
     404: refused('`not-found`'),
+    429: refused('`rate-limited`'),
     500: refused('`damaged`'),
+    503: refused('`storage`'),
   },
 };
