@@ -196,7 +196,7 @@ describe('stele', () => {
         const script = `${out}\nCOMP_WORDS=(${words}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _stele; echo "\${COMPREPLY[*]}"`;
         execFile('bash', ['-c', script], (_, text) => resolve(text.trim()));
       });
-    expect(await complete('stele se')).toBe('serve');
+    expect(await complete('stele se')).toBe('serve search');
     expect(await complete('stele log ch')).toBe('check');
     expect(await complete('stele completion z')).toBe('zsh');
     expect(await complete('stele serve --batch-max-a')).toBe('--batch-max-age');
