@@ -1,6 +1,6 @@
 /**
  * Entries, searches, files and bundles on the built page, under its real headers, in Chromium: in front of a real log and a real index
- * that are honest, and then lie in each way that there is.
+ * that are honest, and then lie in each way that there is. The file is long because all of it shares these services.
  */
 import { execFile } from 'node:child_process';
 import { createHash, generateKeyPairSync } from 'node:crypto';

@@ -201,6 +201,7 @@ describe('fetchLogInfo and askLogKey', () => {
       verifierKeys: [log.vkey],
       url: undefined,
       raw: false,
+      openToWriters: true,
     });
     expect((await askLogKey(url)).text).toBe(log.vkey);
   });
